@@ -1,0 +1,139 @@
+//! What may be asked of the store.
+
+use crate::types::{Attributes, Digest, Entity, EntityHash, Once, Principal, Sequence, Timestamp};
+
+/// A command with who asks it and what makes its repetition recognizable.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Request {
+    /// Who asks.
+    pub principal: Principal,
+    /// The `ts` and `nonce` of a command that changes state; `None` on reads, and where replay protection is relaxed.
+    pub once: Option<Once>,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// An entity with its hash under the store's key, computed once, where the command enters the store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Named {
+    /// The keyed hash of the canonical text.
+    pub hash: EntityHash,
+    /// The entity.
+    pub entity: Entity,
+}
+
+/// Many questions in one: is each of these entities registered? Or the part of such a message that one shard owns.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Bulk {
+    /// Who asks.
+    pub principal: Principal,
+    /// Each name's position in the message, and the name.
+    pub subjects: Vec<(u32, Named)>,
+}
+
+/// What a message asks of the shards.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// A command on one entity.
+    One(Request),
+    /// A bulk lookup.
+    Bulk(Bulk),
+}
+
+/// What is asked of one entity. PING and CAPABILITIES are not here: they concern no entity and are answered by the face.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Begin a life of the entity.
+    Register {
+        /// The entity to register.
+        subject: Named,
+        /// What is known about it.
+        attributes: Attributes,
+    },
+    /// End the current life of the entity.
+    Remove {
+        /// The entity to remove.
+        subject: Named,
+    },
+    /// Is the entity registered, and with these attributes?
+    Verify {
+        /// The entity asked about.
+        subject: Named,
+        /// What is claimed of it.
+        claim: Claim,
+        /// The moment asked about; `None` is now.
+        at: Option<At>,
+    },
+    /// What happened to the entity?
+    Audit {
+        /// The entity asked about.
+        subject: Named,
+        /// Which part of its history.
+        page: Page,
+    },
+}
+
+impl Command {
+    /// The entity that is meant.
+    pub fn subject(&self) -> &Named {
+        match self {
+            Command::Register { subject, .. }
+            | Command::Remove { subject }
+            | Command::Verify { subject, .. }
+            | Command::Audit { subject, .. } => subject,
+        }
+    }
+
+    /// Whether the command may change state, and so wants [`Once`] and its place in the order of changes.
+    pub fn changes_state(&self) -> bool {
+        match self {
+            Command::Register { .. } | Command::Remove { .. } => true,
+            Command::Verify { .. } | Command::Audit { .. } => false,
+        }
+    }
+}
+
+/// What a VERIFY claims about an entity.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Claim {
+    /// That it is registered.
+    Registered,
+    /// That each of these attributes is registered with the same value.
+    Attributes(Attributes),
+    /// That the canonical attributes as a whole have this digest.
+    Digest(Digest),
+}
+
+/// A moment in the past.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum At {
+    /// Directly after the event at this place of the log.
+    Sequence(Sequence),
+    /// At this time; events of the same millisecond have happened.
+    Time(Timestamp),
+}
+
+/// Which way an AUDIT reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Order {
+    /// Oldest event first.
+    #[default]
+    Ascending,
+    /// Newest event first.
+    Descending,
+}
+
+/// A part of an entity's history.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Page {
+    /// Events at the most; at least 1.
+    pub limit: usize,
+    /// Which way to read.
+    pub order: Order,
+    /// The last event of the page before; `None` begins at the beginning (or the end, in descending order).
+    pub after: Option<Sequence>,
+    /// Nothing older than this.
+    pub since: Option<Timestamp>,
+    /// Nothing younger than this.
+    pub until: Option<Timestamp>,
+}

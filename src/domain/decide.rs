@@ -1,0 +1,98 @@
+//! What a command means for the standing it meets.
+
+use crate::types::{Attributes, Principal, Sequence, Timestamp};
+
+use super::command::{At, Claim, Command, Request};
+use super::event::Change;
+use super::outcome::Verified;
+use super::refusal::Refusal;
+use super::standing::Standing;
+
+/// What to do about a command on one entity.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Decision {
+    /// This happens.
+    Happens(Change),
+    /// The entity's standing answers the question.
+    Answers(Verified),
+    /// The entity's history answers the question.
+    ReadHistory,
+    /// The command is denied.
+    Refused(Refusal),
+}
+
+/// What the deciding needs to know besides the standing.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// The server's clock.
+    pub now: Timestamp,
+    /// The last place of the log that is taken, durable or not.
+    pub last: Sequence,
+    /// SHA-256.
+    pub digest_of: &'a dyn Fn(&str) -> [u8; 32],
+}
+
+/// Decides a command that concerns one entity, given the entity's standing (`None`: never registered).
+///
+/// Whether a nonce is fresh is decided before (`projection::nonces`), since it concerns no single entity.
+/// A [`Bulk`](super::Bulk) is decided name by name with [`decide_verify`].
+pub fn decide(standing: Option<&Standing<'_>>, request: &Request, context: &Context<'_>) -> Decision {
+    match &request.command {
+        Command::Register { attributes, .. } => decide_register(standing, attributes),
+        Command::Remove { .. } => decide_remove(standing, &request.principal),
+        Command::Verify { claim, at: None, .. } => match decide_verify(standing, claim, context.digest_of) {
+            Ok(verified) => Decision::Answers(verified),
+            Err(refusal) => Decision::Refused(refusal),
+        },
+        Command::Verify { at: Some(at), .. } => decide_verify_at(standing, *at, context),
+        Command::Audit { .. } if standing.is_some() => Decision::ReadHistory,
+        Command::Audit { .. } => Decision::Refused(Refusal::UnknownEntity),
+    }
+}
+
+fn decide_register(standing: Option<&Standing<'_>>, attributes: &Attributes) -> Decision {
+    match standing {
+        Some(standing) if standing.registered => Decision::Refused(Refusal::AlreadyRegistered),
+        _ => Decision::Happens(Change::Registered { attributes: attributes.clone() }),
+    }
+}
+
+fn decide_remove(standing: Option<&Standing<'_>>, principal: &Principal) -> Decision {
+    match standing {
+        None => Decision::Refused(Refusal::UnknownEntity),
+        Some(standing) if !standing.registered => Decision::Refused(Refusal::NotRegistered),
+        Some(standing) if standing.registrant != principal.name() => Decision::Refused(Refusal::NotRegistrant),
+        Some(_) => Decision::Happens(Change::Removed),
+    }
+}
+
+/// Decides a claim about the standing that an entity has, or had at some moment.
+///
+/// # Errors
+/// [`Refusal::NotRegistered`].
+pub fn decide_verify(
+    standing: Option<&Standing<'_>>,
+    claim: &Claim,
+    digest_of: &dyn Fn(&str) -> [u8; 32],
+) -> Result<Verified, Refusal> {
+    match standing {
+        Some(standing) if standing.registered => Ok(Verified {
+            verified: standing.fulfils(claim, digest_of),
+            kind: standing.kind.clone(),
+            last_updated: standing.updated,
+        }),
+        _ => Err(Refusal::NotRegistered),
+    }
+}
+
+fn decide_verify_at(standing: Option<&Standing<'_>>, at: At, context: &Context<'_>) -> Decision {
+    let future = match at {
+        At::Sequence(sequence) => sequence > context.last,
+        At::Time(time) => time > context.now,
+    };
+    match standing {
+        _ if future => Decision::Refused(Refusal::AtInFuture),
+        None => Decision::Refused(Refusal::NotRegistered),
+        Some(_) => Decision::ReadHistory,
+    }
+}

@@ -1,0 +1,254 @@
+//! Floor 3, one shard's brain: inputs in, effects out, nothing done.
+//!
+//! [`Engine::step`] is synchronous. It reads and changes only the shard's own memory (and the two structures that all
+//! shards share, the [`Sequencer`] and the memory of nonces), and says as data what is to be done: append this, answer
+//! that, read history. Time is an input.
+//!
+//! Two rules keep the promises P1 and P2. An event is applied at once, so that the next command sees it; and an answer
+//! leaves only when every event it depends on is durable. Since a failed append ends the process (P7), nothing is ever
+//! rolled back.
+//!
+//! May use: `types`, `domain`, `projection`. Never: sockets, faces, monoio, RocksDB, a clock, an await.
+
+mod pending;
+mod sequencer;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use sha2::Digest as _;
+
+use crate::domain::{
+    Asked, Bulk, Change, Claim, Command, Context, Decision, Event, Named, Outcome, Refusal, Request, Unavailable,
+    apply, decide, decide_verify,
+};
+use crate::projection::{Claimed, Current, Nonces};
+use crate::types::limits::REPLAY_WINDOW_S;
+use crate::types::{Entity, EntityHash, HashKey, Once, Sequence, Timestamp};
+
+use pending::Pending;
+pub use sequencer::Sequencer;
+
+/// What may happen to a shard.
+#[derive(Debug)]
+pub enum Input<T> {
+    /// Somebody asks; the tag comes back with the answer.
+    Asked {
+        /// Whose command.
+        tag: T,
+        /// What is asked. Every entity in it belongs to this shard.
+        asked: Asked,
+    },
+    /// All events up to this one are on disk.
+    Durable(Sequence),
+    /// A write failed: nothing more will ever be durable.
+    Failed,
+}
+
+/// What is to be done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect<T> {
+    /// Append this event to the log.
+    Append {
+        /// The entity's hash, for the index.
+        hash: EntityHash,
+        /// What happened.
+        event: Event,
+    },
+    /// Give this answer.
+    Answer {
+        /// To whom.
+        tag: T,
+        /// What.
+        outcome: Outcome,
+    },
+    /// Read the history that this command asks for, all of which is durable, and answer.
+    Read {
+        /// To whom.
+        tag: T,
+        /// The command: AUDIT, or VERIFY of a moment in the past.
+        command: Command,
+    },
+}
+
+/// One shard: its entities and the answers that wait.
+pub struct Engine<T> {
+    key: HashKey,
+    table: Current,
+    nonces: Arc<Nonces>,
+    sequencer: Arc<Sequencer>,
+    pending: Pending<T>,
+    durable: Sequence,
+    failed: bool,
+}
+
+impl<T> Engine<T> {
+    /// A shard without entities, for a log that is durable up to what the sequencer has handed out.
+    pub fn new(key: HashKey, nonces: Arc<Nonces>, sequencer: Arc<Sequencer>) -> Engine<T> {
+        let durable = sequencer.last();
+        Engine { key, table: Current::new(key), nonces, sequencer, pending: Pending::default(), durable, failed: false }
+    }
+
+    /// A shard whose entities were recovered.
+    pub fn with_table(table: Current, key: HashKey, nonces: Arc<Nonces>, sequencer: Arc<Sequencer>) -> Engine<T> {
+        Engine { table, ..Engine::new(key, nonces, sequencer) }
+    }
+
+    /// The entities.
+    pub fn table(&self) -> &Current {
+        &self.table
+    }
+
+    /// The last event that is known to be durable.
+    pub fn durable(&self) -> Sequence {
+        self.durable
+    }
+
+    /// Answers that wait for the disk.
+    pub fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Takes one input and appends what is to be done about it to `effects`, in the order in which it is to be done.
+    pub fn step(&mut self, now: Timestamp, input: Input<T>, effects: &mut Vec<Effect<T>>) {
+        match input {
+            Input::Asked { tag, asked: _ } if self.failed => {
+                effects.push(Effect::Answer { tag, outcome: Outcome::Unavailable(Unavailable::Failed) });
+            }
+            Input::Asked { tag, asked: Asked::One(request) } => self.one(now, tag, request, effects),
+            Input::Asked { tag, asked: Asked::Bulk(bulk) } => self.bulk(tag, &bulk, effects),
+            Input::Durable(up_to) => {
+                self.durable = self.durable.max(up_to);
+                self.pending.release(self.durable, effects);
+            }
+            Input::Failed => {
+                self.failed = true;
+                self.pending.fail(effects);
+            }
+        }
+    }
+
+    fn one(&mut self, now: Timestamp, tag: T, request: Request, effects: &mut Vec<Effect<T>>) {
+        let claimed = match self.claim(now, &request) {
+            Ok(claimed) => claimed,
+            Err((outcome, depends_on)) => return self.answer(tag, depends_on, outcome, effects),
+        };
+        let subject = request.command.subject();
+        let standing = self.table.standing(subject.hash, subject.entity.as_str());
+        // What a command saw may be an event that is not durable yet; then its answer waits for that event.
+        let saw = standing.as_ref().map_or(Sequence::ZERO, |standing| standing.sequence);
+        let kind = standing.as_ref().map(|standing| standing.kind.clone());
+        let context = Context { now, last: self.sequencer.last(), digest_of: &sha256 };
+        let decision = decide(standing.as_ref(), &request, &context);
+        if let (Some(nonce), false) = (claimed, matches!(decision, Decision::Happens(_))) {
+            self.nonces.release(nonce);
+        }
+        match decision {
+            Decision::Happens(change) => self.happens(now, tag, request, change, kind, claimed, effects),
+            Decision::Answers(verified) => self.answer(tag, saw, Outcome::Verified(verified), effects),
+            Decision::Refused(refusal) => self.answer(tag, saw, Outcome::Refused(refusal), effects),
+            Decision::ReadHistory => {
+                let effect = Effect::Read { tag, command: request.command };
+                self.pending.push(saw, effect, self.durable, effects);
+            }
+        }
+    }
+
+    /// Claims the nonce of a command that has one. `Ok(Some)`: it is fresh, under this name. `Err`: the command ends
+    /// here, with this outcome, which depends on this event.
+    fn claim(&self, now: Timestamp, request: &Request) -> Result<Option<u128>, (Outcome, Sequence)> {
+        let Some(once) = &request.once else { return Ok(None) };
+        let Some(fingerprint) = self.nonces.fingerprint(&request.command) else { return Ok(None) };
+        if is_stale(now, once) {
+            return Err((Outcome::Refused(Refusal::StaleTimestamp { now }), Sequence::ZERO));
+        }
+        let nonce = self.nonces.name(&request.principal, &once.nonce);
+        match self.nonces.claim(nonce, fingerprint, now) {
+            Claimed::Fresh => Ok(Some(nonce)),
+            Claimed::Other => Err((Outcome::Refused(Refusal::NonceReused), Sequence::ZERO)),
+            Claimed::Full => Err((Outcome::Refused(Refusal::TooManyNonces), Sequence::ZERO)),
+            Claimed::Same { sequence, time } => {
+                let entity = request.command.subject().entity.clone();
+                let outcome = match &request.command {
+                    Command::Remove { .. } => Outcome::Removed { entity, sequence, time, replayed: true },
+                    _ => Outcome::Registered { entity, sequence, time, replayed: true },
+                };
+                Err((outcome, sequence))
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the parts of one command that took effect")]
+    fn happens(
+        &mut self,
+        now: Timestamp,
+        tag: T,
+        request: Request,
+        change: Change,
+        kind: Option<crate::types::Kind>,
+        claimed: Option<u128>,
+        effects: &mut Vec<Effect<T>>,
+    ) {
+        let (sequence, time) = self.sequencer.take(now);
+        let Request { principal, once, command } = request;
+        let Named { hash, entity } = subject_of(command);
+        // A removal names no kind: the entity keeps the one that it was registered as.
+        let entity = match (&change, kind) {
+            (Change::Removed, Some(kind)) => Entity::from_canonical(kind, entity.as_str()),
+            _ => entity,
+        };
+        let event = Event { sequence, time, principal, once, entity, change };
+        self.table.put(hash, event.entity.as_str(), &apply(&event));
+        if let Some(nonce) = claimed {
+            self.nonces.settle(nonce, sequence, time);
+        }
+        let entity = event.entity.clone();
+        let outcome = match event.change {
+            Change::Registered { .. } => Outcome::Registered { entity, sequence, time, replayed: false },
+            Change::Removed => Outcome::Removed { entity, sequence, time, replayed: false },
+        };
+        effects.push(Effect::Append { hash, event });
+        self.answer(tag, sequence, outcome, effects);
+    }
+
+    fn bulk(&mut self, tag: T, bulk: &Bulk, effects: &mut Vec<Effect<T>>) {
+        let mut saw = Sequence::ZERO;
+        let verdicts = bulk.subjects.iter().map(|(position, subject)| {
+            let standing = self.table.standing(subject.hash, subject.entity.as_str());
+            saw = saw.max(standing.as_ref().map_or(Sequence::ZERO, |standing| standing.sequence));
+            (*position, decide_verify(standing.as_ref(), &Claim::Registered, &sha256).ok())
+        });
+        let outcome = Outcome::VerifiedMany(verdicts.collect());
+        self.answer(tag, saw, outcome, effects);
+    }
+
+    /// Gives an answer as soon as the event that it depends on is durable.
+    fn answer(&mut self, tag: T, depends_on: Sequence, outcome: Outcome, effects: &mut Vec<Effect<T>>) {
+        self.pending.push(depends_on, Effect::Answer { tag, outcome }, self.durable, effects);
+    }
+
+    /// The store's key, under which the entities of this shard are hashed.
+    pub fn key(&self) -> HashKey {
+        self.key
+    }
+}
+
+/// Whether `ts` lies further from the clock than the replay window, before or after.
+fn is_stale(now: Timestamp, once: &Once) -> bool {
+    now.unix_s().abs_diff(once.made.unix_s()) > REPLAY_WINDOW_S
+}
+
+fn subject_of(command: Command) -> Named {
+    match command {
+        Command::Register { subject, .. }
+        | Command::Remove { subject }
+        | Command::Verify { subject, .. }
+        | Command::Audit { subject, .. } => subject,
+    }
+}
+
+/// SHA-256 of a text, for claims by digest.
+pub fn sha256(text: &str) -> [u8; 32] {
+    sha2::Sha256::digest(text.as_bytes()).into()
+}

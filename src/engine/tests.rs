@@ -1,0 +1,270 @@
+//! Laws of the engine, against a plain model, with the disk as far behind as chance wants it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::types::{Attributes, Nonce, Principal};
+
+const KEY: HashKey = HashKey::new([9; 16]);
+
+fn named(name: &str) -> Named {
+    let entity = Entity::parse(name).unwrap();
+    Named { hash: KEY.hash(entity.as_str()), entity }
+}
+
+fn request(principal: &str, once: Option<Once>, command: Command) -> Asked {
+    Asked::One(Request { principal: Principal::from_name(principal), once, command })
+}
+
+fn fresh() -> Engine<u64> {
+    let sequencer = Arc::new(Sequencer::new(Sequence::ZERO, Timestamp::ZERO));
+    Engine::new(KEY, Arc::new(Nonces::new(KEY, 10_000)), sequencer)
+}
+
+/// One thing that happens to the engine.
+#[derive(Clone, Debug)]
+enum Move {
+    Register {
+        name: usize,
+        who: usize,
+        nonce: Option<usize>,
+        attributes: usize,
+    },
+    Remove {
+        name: usize,
+        who: usize,
+        nonce: Option<usize>,
+    },
+    Verify {
+        name: usize,
+        attributes: usize,
+    },
+    /// The disk catches up with this many events.
+    Sync(u64),
+}
+
+const NAMES: [&str; 3] = ["a.example", "b.example", "192.0.2.1"];
+const WHO: [&str; 2] = ["", "bob"];
+const ATTRIBUTES: [&str; 3] = ["", "{\"a\":1}", "{\"a\":2,\"b\":\"x\"}"];
+
+fn any_move() -> impl Strategy<Value = Move> {
+    let nonce = || prop::option::of(0..4_usize);
+    prop_oneof![
+        4 => (0..3_usize, 0..2_usize, nonce(), 0..3_usize)
+            .prop_map(|(name, who, nonce, attributes)| Move::Register { name, who, nonce, attributes }),
+        3 => (0..3_usize, 0..2_usize, nonce()).prop_map(|(name, who, nonce)| Move::Remove { name, who, nonce }),
+        3 => (0..3_usize, 0..3_usize).prop_map(|(name, attributes)| Move::Verify { name, attributes }),
+        2 => (1..4_u64).prop_map(Move::Sync),
+    ]
+}
+
+fn once(nonce: Option<usize>, now: Timestamp) -> Option<Once> {
+    let nonce = Nonce::parse(&format!("nonce-{:0>20}", nonce?)).unwrap();
+    Some(Once { made: now, nonce })
+}
+
+/// The model: what is true of each name, and which nonce was used for what.
+#[derive(Default)]
+struct Model {
+    lives: BTreeMap<usize, Option<(usize, usize)>>,
+    nonces: HashMap<(usize, usize), (String, Outcome)>,
+    last: u64,
+}
+
+impl Model {
+    fn change(
+        &mut self,
+        now: Timestamp,
+        name: usize,
+        who: usize,
+        nonce: Option<usize>,
+        attributes: Option<usize>,
+    ) -> Outcome {
+        let print = format!("{name} {attributes:?}");
+        if let Some((used, first)) = nonce.and_then(|nonce| self.nonces.get(&(who, nonce))) {
+            let mut again = first.clone();
+            match &mut again {
+                Outcome::Registered { replayed, .. } | Outcome::Removed { replayed, .. } => *replayed = true,
+                other => panic!("{other:?} was remembered"),
+            }
+            return if *used == print { again } else { Outcome::Refused(Refusal::NonceReused) };
+        }
+        let refusal = match (self.lives.get(&name), attributes) {
+            (Some(Some(_)), Some(_)) => Some(Refusal::AlreadyRegistered),
+            (None, None) => Some(Refusal::UnknownEntity),
+            (Some(None), None) => Some(Refusal::NotRegistered),
+            (Some(Some((registrant, _))), None) if *registrant != who => Some(Refusal::NotRegistrant),
+            _ => None,
+        };
+        if let Some(refusal) = refusal {
+            return Outcome::Refused(refusal);
+        }
+        self.lives.insert(name, attributes.map(|attributes| (who, attributes)));
+        self.last += 1;
+        let (entity, sequence) = (Entity::parse(NAMES[name]).unwrap(), Sequence::new(self.last));
+        let outcome = match attributes {
+            Some(_) => Outcome::Registered { entity, sequence, time: now, replayed: false },
+            None => Outcome::Removed { entity, sequence, time: now, replayed: false },
+        };
+        if let Some(nonce) = nonce {
+            self.nonces.insert((who, nonce), (print, outcome.clone()));
+        }
+        outcome
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// Answers are the model's, each exactly once, none before what it depends on is durable; and the events alone
+    /// rebuild the table.
+    #[test]
+    fn the_engine_does_what_the_model_does(moves in prop::collection::vec(any_move(), 1..80)) {
+        let mut engine = fresh();
+        let mut model = Model::default();
+        let mut effects = Vec::new();
+        let mut expected: Vec<Option<Outcome>> = Vec::new();
+        let mut changed: BTreeMap<usize, u64> = BTreeMap::new();
+        let mut depends: Vec<u64> = Vec::new();
+        let mut answered = 0;
+        let mut events: Vec<Event> = Vec::new();
+        let mut durable = 0;
+        for (step, happens) in moves.iter().chain([&Move::Sync(u64::MAX)]).enumerate() {
+            let now = Timestamp::from_unix_s(1_000_000 + step as u64);
+            let before = model.last;
+            let (name, asked, outcome) = match *happens {
+                Move::Register { name, who, nonce, attributes } => {
+                    let command = Command::Register {
+                        subject: named(NAMES[name]),
+                        attributes: Attributes::from_canonical(ATTRIBUTES[attributes]),
+                    };
+                    let outcome = model.change(now, name, who, nonce, Some(attributes));
+                    (name, request(WHO[who], once(nonce, now), command), outcome)
+                }
+                Move::Remove { name, who, nonce } => {
+                    let command = Command::Remove { subject: named(NAMES[name]) };
+                    let outcome = model.change(now, name, who, nonce, None);
+                    (name, request(WHO[who], once(nonce, now), command), outcome)
+                }
+                Move::Verify { name, attributes } => {
+                    let claim = Claim::Attributes(Attributes::from_canonical(ATTRIBUTES[attributes]));
+                    let command = Command::Verify { subject: named(NAMES[name]), claim, at: None };
+                    let outcome = match model.lives.get(&name) {
+                        Some(Some((_, registered))) => Outcome::Verified(crate::domain::Verified {
+                            verified: attributes == 0 || attributes == *registered,
+                            kind: named(NAMES[name]).entity.kind().clone(),
+                            last_updated: Timestamp::ZERO,
+                        }),
+                        _ => Outcome::Refused(Refusal::NotRegistered),
+                    };
+                    (name, request("", None, command), outcome)
+                }
+                Move::Sync(count) => {
+                    durable = model.last.min(u64::saturating_add(durable, count));
+                    engine.step(now, Input::Durable(Sequence::new(durable)), &mut effects);
+                    check(&mut effects, &mut expected, &depends, durable, &mut answered, &mut events)?;
+                    continue;
+                }
+            };
+            if model.last > before {
+                changed.insert(name, model.last);
+            }
+            let replayed = match &outcome {
+                Outcome::Registered { sequence, replayed: true, .. } | Outcome::Removed { sequence, replayed: true, .. } => {
+                    Some(sequence.value())
+                }
+                Outcome::Refused(Refusal::NonceReused) => Some(0),
+                _ => None,
+            };
+            depends.push(replayed.unwrap_or_else(|| changed.get(&name).copied().unwrap_or(0)));
+            expected.push(Some(outcome));
+            engine.step(now, Input::Asked { tag: expected.len() as u64 - 1, asked }, &mut effects);
+            check(&mut effects, &mut expected, &depends, durable, &mut answered, &mut events)?;
+        }
+        prop_assert_eq!(answered, expected.len(), "everything is answered once all is durable");
+        prop_assert_eq!(engine.pending(), 0);
+
+        let mut rebuilt = Current::new(KEY);
+        for (place, event) in events.iter().enumerate() {
+            prop_assert_eq!(event.sequence, Sequence::new(place as u64 + 1), "dense, in order");
+            rebuilt.put(KEY.hash(event.entity.as_str()), event.entity.as_str(), &apply(event));
+        }
+        prop_assert_eq!(rebuilt.state_hash(), engine.table().state_hash());
+        // Applying part of the log twice, as recovery from a snapshot does, changes nothing.
+        for event in events.iter().skip(events.len() / 2) {
+            rebuilt.put(KEY.hash(event.entity.as_str()), event.entity.as_str(), &apply(event));
+        }
+        prop_assert_eq!(rebuilt.state_hash(), engine.table().state_hash());
+    }
+}
+
+fn check(
+    effects: &mut Vec<Effect<u64>>,
+    expected: &mut [Option<Outcome>],
+    depends: &[u64],
+    durable: u64,
+    answered: &mut usize,
+    events: &mut Vec<Event>,
+) -> Result<(), TestCaseError> {
+    for effect in effects.drain(..) {
+        match effect {
+            Effect::Append { hash, event } => {
+                prop_assert_eq!(hash, KEY.hash(event.entity.as_str()));
+                events.push(event);
+            }
+            Effect::Answer { tag, mut outcome } => {
+                let tag = usize::try_from(tag).unwrap();
+                prop_assert!(depends[tag] <= durable, "answer {} shows event {} before its sync", tag, depends[tag]);
+                if let Outcome::Verified(verified) = &mut outcome {
+                    verified.last_updated = Timestamp::ZERO;
+                }
+                prop_assert_eq!(Some(outcome), expected[tag].take());
+                *answered += 1;
+            }
+            Effect::Read { .. } => prop_assert!(false, "nobody asked for history"),
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_timestamp_outside_the_window_is_stale() {
+    let now = Timestamp::from_unix_s(1_000_000);
+    for (made, stale) in [(999_699, true), (999_700, false), (1_000_300, false), (1_000_301, true)] {
+        let mut engine = fresh();
+        let mut effects = Vec::new();
+        let once = Once { made: Timestamp::from_unix_s(made), nonce: Nonce::parse("abcdefghijklmnopqrstuv").unwrap() };
+        let command = Command::Register { subject: named("a.example"), attributes: Attributes::none() };
+        engine.step(now, Input::Asked { tag: 0, asked: request("", Some(once), command) }, &mut effects);
+        let refused = Effect::Answer { tag: 0, outcome: Outcome::Refused(Refusal::StaleTimestamp { now }) };
+        assert_eq!(effects.contains(&refused), stale, "{made}");
+    }
+}
+
+#[test]
+fn after_a_failed_write_everything_that_waits_or_comes_is_unavailable() {
+    let mut engine = fresh();
+    let mut effects = Vec::new();
+    let now = Timestamp::from_unix_s(1);
+    let register = Command::Register { subject: named("a.example"), attributes: Attributes::none() };
+    engine.step(now, Input::Asked { tag: 1, asked: request("", None, register) }, &mut effects);
+    assert_eq!(effects.len(), 1, "appended, not answered");
+    effects.clear();
+    engine.step(now, Input::Failed, &mut effects);
+    let failed = |tag| Effect::Answer { tag, outcome: Outcome::Unavailable(Unavailable::Failed) };
+    assert_eq!(effects, [failed(1)]);
+    effects.clear();
+    let verify = Command::Verify { subject: named("a.example"), claim: Claim::Registered, at: None };
+    engine.step(now, Input::Asked { tag: 2, asked: request("", None, verify) }, &mut effects);
+    assert_eq!(effects, [failed(2)]);
+}
+
+#[test]
+fn the_clock_may_go_back_the_log_does_not() {
+    let sequencer = Sequencer::new(Sequence::new(5), Timestamp::from_unix_s(100));
+    assert_eq!(sequencer.take(Timestamp::from_unix_s(90)), (Sequence::new(6), Timestamp::from_unix_s(100)));
+    assert_eq!(sequencer.take(Timestamp::from_unix_s(110)), (Sequence::new(7), Timestamp::from_unix_s(110)));
+    assert_eq!(sequencer.last(), Sequence::new(7));
+}

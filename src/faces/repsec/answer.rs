@@ -1,0 +1,291 @@
+//! One outcome to one answer: a line of JSON (`repsec:R11`, `repsec:O11`).
+//!
+//! Every answer has `id` if the message had one, then `status` and `message`, then what belongs to its command. It is
+//! written straight into the bytes that will be sent, and no line end stands inside.
+
+use std::borrow::Cow;
+
+use crate::domain::{Change, Event, HistoryPage, Order, Outcome, Refusal, Verified};
+use crate::types::attributes::object_text;
+use crate::types::{Entity, Sequence, Timestamp};
+use crate::wire::text::{push_string, push_unsigned};
+
+use super::bulk::NameResult;
+use super::cursor;
+use super::id::Id;
+use super::message::{CommandKind, Fault};
+use super::settings::Settings;
+use super::status::{ErrorCode, Status};
+
+/// What must be known of a message to phrase its answer.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Asked {
+    /// How the peer will recognize the answer.
+    pub id: Option<Id>,
+    /// The command.
+    pub command: CommandKind,
+    /// Which way an AUDIT reads.
+    pub order: Order,
+}
+
+/// What is to be answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// What came of a command.
+    Outcome(Outcome),
+    /// What came of a bulk lookup.
+    Names(Vec<NameResult>),
+    /// The answer to PING, with the server's time.
+    Pong(Timestamp),
+    /// The answer to CAPABILITIES.
+    Capabilities,
+    /// The message was not well.
+    Rejected(Fault),
+}
+
+/// Writes the answer and its line end, and says which status it has.
+pub fn write(out: &mut Vec<u8>, asked: &Asked, answer: &Answer, settings: &Settings) -> Status {
+    let mut line = Line::begin(out, asked);
+    let status = match answer {
+        Answer::Pong(time) => {
+            line.status(Status::Ok, "pong");
+            line.time_s("time", *time);
+            Status::Ok
+        }
+        Answer::Capabilities => {
+            line.status(Status::Ok, "What this server can do");
+            line.out.extend_from_slice(settings.capabilities());
+            Status::Ok
+        }
+        Answer::Rejected(fault) => line.error(fault.code, Some(&fault.detail)),
+        Answer::Names(results) => line.names(results),
+        Answer::Outcome(outcome) => line.outcome(asked, outcome),
+    };
+    line.end();
+    status
+}
+
+/// Roughly how many bytes the answer will have, for bounding what waits.
+pub fn estimated_bytes(answer: &Answer) -> usize {
+    const SHORT: usize = 160;
+    match answer {
+        Answer::Names(results) => SHORT + results.len() * 72,
+        Answer::Outcome(Outcome::Audited(page)) => {
+            SHORT + page.events.iter().map(|event| SHORT + stored_text(event).len()).sum::<usize>()
+        }
+        Answer::Capabilities => 8 * SHORT,
+        Answer::Outcome(_) | Answer::Pong(_) | Answer::Rejected(_) => SHORT,
+    }
+}
+
+fn stored_text(event: &Event) -> &str {
+    match &event.change {
+        Change::Registered { attributes } => attributes.as_str(),
+        Change::Removed => "",
+    }
+}
+
+/// An answer that is being written.
+struct Line<'a> {
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> Line<'a> {
+    fn begin(out: &'a mut Vec<u8>, asked: &Asked) -> Line<'a> {
+        out.push(b'{');
+        if let Some(id) = &asked.id {
+            out.extend_from_slice(b"\"id\":");
+            id.write(out);
+            out.push(b',');
+        }
+        Line { out }
+    }
+
+    fn end(self) {
+        self.out.extend_from_slice(b"}\n");
+    }
+
+    fn status(&mut self, status: Status, message: &str) {
+        self.out.extend_from_slice(b"\"status\":");
+        push_unsigned(self.out, u64::from(status.code()));
+        self.text("message", message);
+    }
+
+    /// Begins a member behind another. `name` is a word of the protocol and needs no escape.
+    fn name(&mut self, name: &str) {
+        self.out.extend_from_slice(b",\"");
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        push_string(self.out, value);
+    }
+
+    fn number(&mut self, name: &str, value: u64) {
+        self.name(name);
+        push_unsigned(self.out, value);
+    }
+
+    fn flag(&mut self, name: &str, value: bool) {
+        self.name(name);
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    /// A time in whole seconds, as in the draft's examples.
+    fn time_s(&mut self, name: &str, time: Timestamp) {
+        self.name(name);
+        self.out.push(b'"');
+        self.out.extend_from_slice(&time.rfc3339_s());
+        self.out.push(b'"');
+    }
+
+    fn error(&mut self, code: ErrorCode, detail: Option<&str>) -> Status {
+        self.status(code.status(), code.message());
+        self.text("error", code.as_str());
+        if let Some(detail) = detail {
+            self.text("detail", detail);
+        }
+        if let Some(seconds) = code.retry_after_s() {
+            self.number("retry_after", seconds);
+        }
+        code.status()
+    }
+
+    fn outcome(&mut self, asked: &Asked, outcome: &Outcome) -> Status {
+        match outcome {
+            Outcome::Registered { entity, sequence, time: _, replayed } => {
+                self.changed("Entity registered successfully", entity, *sequence, *replayed)
+            }
+            Outcome::Removed { entity, sequence, time: _, replayed } => {
+                self.changed("Entity removed successfully", entity, *sequence, *replayed)
+            }
+            Outcome::Verified(verified) => self.verified(verified),
+            Outcome::VerifiedMany(part) => {
+                let results: Vec<_> = part.iter().map(|(_, verified)| NameResult::from(verified.clone())).collect();
+                self.names(&results)
+            }
+            Outcome::Audited(page) => self.audited(page, asked.order),
+            Outcome::Refused(refusal) => self.refused(asked.command, *refusal),
+            Outcome::Unavailable(why) => self.error(ErrorCode::from(*why), None),
+        }
+    }
+
+    fn changed(&mut self, message: &str, entity: &Entity, sequence: Sequence, replayed: bool) -> Status {
+        self.status(Status::Ok, message);
+        self.text("entity", entity.as_str());
+        self.number("sequence", sequence.value());
+        if replayed {
+            self.flag("replayed", true);
+        }
+        Status::Ok
+    }
+
+    fn verified(&mut self, verified: &Verified) -> Status {
+        let message =
+            if verified.verified { "Entity is registered" } else { "Entity is registered, but not as claimed" };
+        self.status(Status::Ok, message);
+        self.flag("verified", verified.verified);
+        self.text("type", verified.kind.name());
+        self.time_s("last_updated", verified.last_updated);
+        Status::Ok
+    }
+
+    fn refused(&mut self, command: CommandKind, refusal: Refusal) -> Status {
+        let detail = match refusal {
+            Refusal::StaleTimestamp { now } => Some(Cow::Owned(format!("ts: the server's time is {}", now.unix_s()))),
+            Refusal::AtInFuture => Some(Cow::Borrowed("at: must not lie in the future")),
+            Refusal::NonceReused
+            | Refusal::TooManyNonces
+            | Refusal::AlreadyRegistered
+            | Refusal::UnknownEntity
+            | Refusal::NotRegistered
+            | Refusal::NotRegistrant => None,
+        };
+        let status = self.error(ErrorCode::from(refusal), detail.as_deref());
+        if command == CommandKind::Verify && status == Status::NotFound {
+            self.flag("verified", false);
+        }
+        status
+    }
+
+    fn names(&mut self, results: &[NameResult]) -> Status {
+        self.status(Status::Ok, "Entities looked up");
+        self.name("results");
+        self.out.push(b'[');
+        for (at, result) in results.iter().enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            self.name_result(*result);
+        }
+        self.out.push(b']');
+        Status::Ok
+    }
+
+    fn name_result(&mut self, result: NameResult) {
+        match result {
+            NameResult::Registered { verified, last_updated } => {
+                let head: &[u8] =
+                    if verified { b"{\"status\":200,\"verified\":true" } else { b"{\"status\":200,\"verified\":false" };
+                self.out.extend_from_slice(head);
+                self.time_s("last_updated", last_updated);
+            }
+            NameResult::NotRegistered => self.out.extend_from_slice(b"{\"status\":404,\"verified\":false"),
+            NameResult::Bad(why) => {
+                self.out.extend_from_slice(b"{\"status\":");
+                push_unsigned(self.out, u64::from(why.code().status().code()));
+                self.text("error", why.code().as_str());
+                self.text("detail", &format!("entity: {why}"));
+            }
+            // No answer is written before every name has its result.
+            NameResult::Missing => self.out.extend_from_slice(b"{\"status\":500,\"error\":\"storage_failed\""),
+        }
+        self.out.push(b'}');
+    }
+
+    fn audited(&mut self, page: &HistoryPage, order: Order) -> Status {
+        self.status(Status::Ok, "History of the entity");
+        self.text("entity", page.entity.as_str());
+        self.name("events");
+        self.out.push(b'[');
+        for (at, event) in page.events.iter().enumerate() {
+            if at > 0 {
+                self.out.push(b',');
+            }
+            self.event(event);
+        }
+        self.out.push(b']');
+        if let Some(after) = page.next {
+            self.text("next", &cursor::encode(page.entity.as_str(), order, after));
+        }
+        Status::Ok
+    }
+
+    fn event(&mut self, event: &Event) {
+        self.out.extend_from_slice(b"{\"sequence\":");
+        push_unsigned(self.out, event.sequence.value());
+        self.text("time", &event.time.to_string());
+        match &event.change {
+            Change::Registered { attributes } => {
+                self.text("event", "registered");
+                self.text("actor", &event.principal.to_string());
+                self.out.extend_from_slice(b",\"detail\":{\"type\":");
+                push_string(self.out, event.entity.kind().name());
+                self.name("attributes");
+                // Canonical text is JSON without a line end.
+                self.out.extend_from_slice(object_text(attributes.as_str()).as_bytes());
+                self.out.push(b'}');
+            }
+            Change::Removed => {
+                self.text("event", "removed");
+                self.text("actor", &event.principal.to_string());
+            }
+        }
+        self.out.push(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests;

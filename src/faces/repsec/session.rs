@@ -1,0 +1,320 @@
+//! One connection: messages in, answers out, in the order of the messages (`repsec:O1`, `O2`, `O13`, `O14`).
+//!
+//! The session keeps a ring of slots, one for each message that is not yet answered. What the store says of a command
+//! goes into its slot, and the answer is written only when it is taken, behind all earlier ones; so nothing is copied
+//! twice, and the memory of a connection is bounded by its slots.
+//!
+//! Never: I/O, a clock, or a command that takes effect before its message is complete.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::mem;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::domain::{Asked, Bulk, Command, Order, Outcome, Request};
+use crate::faces::{Face, Record, Step};
+use crate::types::{EntityHash, Principal, Timestamp};
+use crate::wire::Malformed;
+use crate::wire::frame::{Scan, Scanner};
+use crate::wire::json::Parser;
+
+use super::answer::{self, Answer};
+use super::bulk::Gathering;
+use super::id::Id;
+use super::message::{self, CommandKind, Fault, Meaning, Message, Rejected};
+use super::settings::Settings;
+use super::status::ErrorCode;
+use inbound::Inbound;
+
+mod inbound;
+
+/// Bytes of answers after which no further one is taken at once.
+const OUTPUT_BYTES: usize = 64 * 1024;
+
+/// One connection's conversation.
+#[derive(Debug)]
+pub struct Session {
+    settings: Arc<Settings>,
+    parser: Rc<RefCell<Parser>>,
+    principal: Principal,
+    inbound: Inbound,
+    scanner: Scanner,
+    slots: VecDeque<Slot>,
+    /// The number of the first slot.
+    first: u64,
+    malformed_in_a_row: u32,
+    /// Nothing more is read; what was asked is still answered.
+    closing: bool,
+    unsent_bytes: usize,
+    records: Vec<Record>,
+}
+
+/// One message that is not yet answered.
+#[derive(Debug)]
+struct Slot {
+    asked: answer::Asked,
+    entity: Option<EntityHash>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// The store has not said anything.
+    Waiting,
+    /// The store has not said everything.
+    Gathering(Gathering),
+    /// The answer can be written.
+    Ready(Answer),
+}
+
+impl Session {
+    /// A session for a peer that is `principal`. The parser belongs to the thread and is shared by its sessions.
+    pub fn new(settings: Arc<Settings>, principal: Principal, parser: Rc<RefCell<Parser>>) -> Session {
+        let limits = &settings.limits;
+        Session {
+            scanner: Scanner::new(limits.bulk_message_bytes_max, limits.depth_max),
+            settings,
+            parser,
+            principal,
+            inbound: Inbound::default(),
+            slots: VecDeque::new(),
+            first: 0,
+            malformed_in_a_row: 0,
+            closing: false,
+            unsent_bytes: 0,
+            records: Vec::new(),
+        }
+    }
+
+    /// Reads one message, and answers it or says what to ask.
+    fn message(&mut self, range: Range<usize>, now: Timestamp) -> Option<Step> {
+        let parser = Rc::clone(&self.parser);
+        let mut parser = parser.borrow_mut();
+        let bytes = self.inbound.padded_mut(range.start);
+        match message::read(&mut parser, bytes, range.len(), &self.settings) {
+            Ok(Message { id, meaning }) => {
+                self.malformed_in_a_row = 0;
+                self.ask(id, meaning, now)
+            }
+            Err(rejected) => {
+                if rejected.fault.code == ErrorCode::Malformed {
+                    self.scanner.discard_line();
+                    self.count_malformed();
+                } else {
+                    self.malformed_in_a_row = 0;
+                }
+                self.reject(rejected);
+                None
+            }
+        }
+    }
+
+    fn ask(&mut self, id: Option<Id>, meaning: Meaning, now: Timestamp) -> Option<Step> {
+        let principal = self.principal.clone();
+        match meaning {
+            Meaning::Ping => self.push(id, CommandKind::Ping, State::Ready(Answer::Pong(now))),
+            Meaning::Capabilities => self.push(id, CommandKind::Capabilities, State::Ready(Answer::Capabilities)),
+            Meaning::Many(subjects, gathering) => {
+                let slot = self.push(id, CommandKind::VerifyMany, gathered(gathering));
+                let asked = Asked::Bulk(Bulk { principal, subjects });
+                return self.slots.back().is_some_and(Slot::waits).then_some(Step { slot, asked });
+            }
+            Meaning::One(kind, command, once) => {
+                let slot = self.push(id, kind, State::Waiting);
+                if let Some(last) = self.slots.back_mut() {
+                    last.entity = Some(command.subject().hash);
+                    if let Command::Audit { page, .. } = &command {
+                        last.asked.order = page.order;
+                    }
+                }
+                return Some(Step { slot, asked: Asked::One(Request { principal, once, command }) });
+            }
+        };
+        None
+    }
+
+    fn reject(&mut self, rejected: Rejected) {
+        let Rejected { id, command, fault } = rejected;
+        self.push(id, command, State::Ready(Answer::Rejected(fault)));
+    }
+
+    fn reject_bytes(&mut self, fault: Fault) {
+        self.reject(Rejected { id: None, command: CommandKind::Unknown, fault });
+    }
+
+    fn malformed(&mut self, what: Malformed) {
+        self.count_malformed();
+        self.reject_bytes(Fault::new(ErrorCode::Malformed, what.as_str()));
+    }
+
+    fn count_malformed(&mut self) {
+        self.malformed_in_a_row += 1;
+        self.closing |= self.malformed_in_a_row >= self.settings.limits.malformed_in_a_row_max;
+    }
+
+    /// Appends a slot and gives its number.
+    fn push(&mut self, id: Option<Id>, command: CommandKind, state: State) -> u64 {
+        if let State::Ready(answer) = &state {
+            self.unsent_bytes += answer::estimated_bytes(answer);
+        }
+        let asked = answer::Asked { id, command, order: Order::default() };
+        self.slots.push_back(Slot { asked, entity: None, state });
+        self.first + to_u64(self.slots.len()) - 1
+    }
+
+    fn is_full(&self) -> bool {
+        self.slots.len() >= self.settings.limits.outstanding_commands_max
+    }
+}
+
+impl Slot {
+    fn waits(&self) -> bool {
+        !matches!(self.state, State::Ready(_))
+    }
+}
+
+/// A bulk lookup is answered when every name is.
+fn gathered(gathering: Gathering) -> State {
+    if gathering.is_complete() {
+        State::Ready(Answer::Names(gathering.into_results()))
+    } else {
+        State::Gathering(gathering)
+    }
+}
+
+impl Face for Session {
+    fn buffer_mut(&mut self) -> &mut [u8] {
+        self.inbound.room_mut()
+    }
+
+    fn commit(&mut self, count: usize) {
+        // Behind a message without an end there is nothing to be understood.
+        if !self.closing {
+            self.inbound.commit(count);
+        }
+    }
+
+    fn next(&mut self, now: Timestamp) -> Option<Step> {
+        while !self.closing && !self.is_full() {
+            match self.scanner.scan(self.inbound.bytes()) {
+                Scan::Message(range) => {
+                    let step = self.message(range, now);
+                    if step.is_some() {
+                        return step;
+                    }
+                }
+                Scan::Malformed(what) => self.malformed(what),
+                Scan::TooLarge => {
+                    self.closing = true;
+                    self.reject_bytes(message::too_large(self.settings.limits.bulk_message_bytes_max));
+                }
+                Scan::NeedMore => {
+                    let unneeded = self.scanner.consumed();
+                    self.inbound.forget(unneeded);
+                    self.scanner.forget(unneeded);
+                    return None;
+                }
+            }
+        }
+        if self.closing {
+            self.inbound = Inbound::default();
+        }
+        None
+    }
+
+    fn complete(&mut self, slot: u64, outcome: Outcome) {
+        let place = slot.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
+        let Some(slot) = place.and_then(|place| self.slots.get_mut(place)) else { return };
+        slot.state = match (mem::replace(&mut slot.state, State::Waiting), outcome) {
+            // Answered already: the end of another part has failed the whole.
+            (State::Ready(answer), _) => {
+                slot.state = State::Ready(answer);
+                return;
+            }
+            (State::Gathering(mut gathering), Outcome::VerifiedMany(part)) => {
+                gathering.fill(part);
+                gathered(gathering)
+            }
+            (State::Waiting | State::Gathering(_), outcome) => State::Ready(Answer::Outcome(outcome)),
+        };
+        if let State::Ready(answer) = &slot.state {
+            self.unsent_bytes += answer::estimated_bytes(answer);
+        }
+    }
+
+    fn take_output(&mut self, out: &mut Vec<u8>) {
+        let enough = out.len().saturating_add(OUTPUT_BYTES);
+        while out.len() < enough
+            && let Some(Slot { asked, entity, state: State::Ready(answer) }) = self.slots.front()
+        {
+            let status = answer::write(out, asked, answer, &self.settings);
+            let changed = matches!(
+                answer,
+                Answer::Outcome(Outcome::Registered { replayed: false, .. } | Outcome::Removed { replayed: false, .. })
+            );
+            self.records.push(Record { command: asked.command as u8, status: status.code(), entity: *entity, changed });
+            self.unsent_bytes = self.unsent_bytes.saturating_sub(answer::estimated_bytes(answer));
+            self.slots.pop_front();
+            self.first += 1;
+        }
+    }
+
+    fn output_ready(&self) -> bool {
+        self.slots.front().is_some_and(|slot| !slot.waits())
+    }
+
+    fn unsent_bytes(&self) -> usize {
+        self.unsent_bytes
+    }
+
+    fn take_records(&mut self, sink: &mut dyn FnMut(Record)) {
+        self.records.drain(..).for_each(sink);
+    }
+
+    fn outstanding(&self) -> usize {
+        self.slots.len()
+    }
+
+    fn wants_input(&self) -> bool {
+        !self.closing && !self.is_full()
+    }
+
+    fn pending_bytes(&self) -> usize {
+        self.inbound.bytes().len().saturating_sub(self.scanner.consumed())
+    }
+
+    fn message_started(&self) -> bool {
+        self.scanner.in_message() && !self.closing
+    }
+
+    fn time_out(&mut self) {
+        if self.message_started() {
+            self.reject_bytes(message::too_slow(self.settings.limits.message_timeout_s));
+        }
+        self.closing = true;
+    }
+
+    fn finished(&self) -> bool {
+        self.closing && self.slots.is_empty()
+    }
+
+    fn release_memory(&mut self) {
+        self.inbound.release_memory();
+        if self.slots.is_empty() {
+            self.slots = VecDeque::new();
+        }
+        if self.records.is_empty() {
+            self.records = Vec::new();
+        }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "no machine has addresses of more than 64 bits")]
+const fn to_u64(value: usize) -> u64 {
+    value as u64
+}
+
+#[cfg(test)]
+mod tests;

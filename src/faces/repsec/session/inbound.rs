@@ -1,0 +1,123 @@
+//! The receive buffer of a session.
+//!
+//! Behind the bytes from the peer there is always room for the parser's padding, so that messages are parsed where
+//! they lie. Bytes move only when that pays: every byte is moved a bounded number of times on average, however the
+//! stream is cut.
+
+use crate::wire::json::PADDING_BYTES;
+
+/// The least room for a read.
+const ROOM_BYTES_MIN: usize = 2 * 1024;
+/// What an idle session keeps.
+const KEPT_BYTES: usize = 8 * 1024;
+
+/// Bytes from the peer that are not yet worked off.
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    /// `begin..end` are bytes from the peer; at least [`PADDING_BYTES`] more follow, except in an empty buffer.
+    memory: Vec<u8>,
+    begin: usize,
+    end: usize,
+}
+
+impl Inbound {
+    /// Bytes from the peer.
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.memory.get(self.begin..self.end).unwrap_or_default()
+    }
+
+    /// Bytes from the peer from `at` on, and padding behind them.
+    pub(super) fn padded_mut(&mut self, at: usize) -> &mut [u8] {
+        self.memory.get_mut(self.begin + at..).unwrap_or_default()
+    }
+
+    /// Room for more bytes; never empty.
+    pub(super) fn room_mut(&mut self) -> &mut [u8] {
+        let waiting = self.end - self.begin;
+        if waiting == 0 {
+            (self.begin, self.end) = (0, 0);
+        }
+        if self.room() < ROOM_BYTES_MIN && self.begin >= waiting && self.begin > 0 {
+            // No more bytes move than were worked off since the last move.
+            self.memory.copy_within(self.begin..self.end, 0);
+            (self.begin, self.end) = (0, waiting);
+        }
+        if self.room() < ROOM_BYTES_MIN {
+            let larger = (2 * self.memory.len()).max(self.end + ROOM_BYTES_MIN + PADDING_BYTES);
+            self.memory.resize(larger, 0);
+        }
+        let room_end = self.memory.len() - PADDING_BYTES;
+        self.memory.get_mut(self.end..room_end).unwrap_or_default()
+    }
+
+    fn room(&self) -> usize {
+        self.memory.len().saturating_sub(PADDING_BYTES).saturating_sub(self.end)
+    }
+
+    /// Takes over bytes that were written into the room.
+    pub(super) fn commit(&mut self, count: usize) {
+        assert!(count <= self.room(), "more bytes were committed than there was room for");
+        self.end += count;
+    }
+
+    /// Drops the first `count` bytes.
+    pub(super) fn forget(&mut self, count: usize) {
+        self.begin = (self.begin + count).min(self.end);
+    }
+
+    /// Gives back what an idle connection does not need.
+    pub(super) fn release_memory(&mut self) {
+        if self.begin == self.end && self.memory.len() > KEPT_BYTES {
+            *self = Inbound::default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// It is a queue of bytes, whatever is put in and taken out.
+        #[test]
+        fn bytes_leave_as_they_came(steps in proptest::collection::vec((0..9000_usize, 0..9000_usize, any::<bool>()), 1..60)) {
+            let (mut inbound, mut expected, mut next) = (Inbound::default(), Vec::new(), 0_u8);
+            for (put, take, release) in steps {
+                let room = inbound.room_mut();
+                prop_assert!(room.len() >= ROOM_BYTES_MIN);
+                let put = put.min(room.len());
+                for byte in &mut room[..put] {
+                    next = next.wrapping_mul(31).wrapping_add(7);
+                    *byte = next;
+                    expected.push(next);
+                }
+                inbound.commit(put);
+                prop_assert_eq!(inbound.bytes(), &expected);
+                prop_assert!(inbound.padded_mut(0).len() >= expected.len() + PADDING_BYTES);
+                let take = take.min(expected.len());
+                inbound.forget(take);
+                expected.drain(..take);
+                if release {
+                    inbound.release_memory();
+                }
+                prop_assert_eq!(inbound.bytes(), &expected);
+            }
+        }
+
+        /// What is worked off at once never makes the buffer grow.
+        #[test]
+        fn a_stream_that_is_worked_off_needs_little(sizes in proptest::collection::vec(1..2048_usize, 1..200)) {
+            let mut inbound = Inbound::default();
+            for size in sizes {
+                inbound.room_mut();
+                inbound.commit(size);
+                inbound.forget(size - 1);
+                let left = inbound.bytes().len();
+                inbound.forget(left.saturating_sub(100));
+            }
+            prop_assert!(inbound.memory.len() <= 4 * ROOM_BYTES_MIN);
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! The thread that writes: group commit without a timer.
+//!
+//! It takes what has gathered while the previous sync ran, writes all of it at once, syncs once, and says how far the
+//! log is durable now. Under no load a command waits for one sync; under load a sync carries thousands.
+//!
+//! The contract of durability is that of the [floor](super). What fails here, or panics, ends all writing.
+
+mod arrivals;
+mod gathering;
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::domain::Event;
+use crate::types::{EntityHash, Sequence, Timestamp};
+
+use super::access::AccessBlock;
+use super::batch::{BATCH_EVENTS_LIMIT, BatchHead, encode_batch};
+use super::key::{access_key, entity_key, log_key};
+use super::snapshot::{SnapshotChunk, SnapshotEnd};
+use super::store::Head;
+use super::writes::{Area, Writes};
+use super::{LogError, Store};
+
+use arrivals::Arrivals;
+use gathering::{Gathered, Gathering};
+
+/// What a shard hands to the committer.
+#[derive(Debug)]
+pub enum Append {
+    /// Events with their places and times, and the hashes of their entities.
+    Events(Vec<(EntityHash, Event)>),
+    /// A block of the access journal.
+    Access(AccessBlock),
+    /// A part of a snapshot.
+    Snapshot(SnapshotChunk),
+    /// A shard has sent all its parts.
+    SnapshotEnd(SnapshotEnd),
+    /// Commit what is there, and stop.
+    Stop,
+}
+
+/// Who wants to know how far the log is durable. Called on the committer's thread, so it must not block.
+pub trait CommitSink {
+    /// Every event up to this one is on disk.
+    fn durable(&self, up_to: Sequence);
+
+    /// Nothing more will be durable (P7). Called once, and nothing after it.
+    fn failed(&self, error: &LogError);
+
+    /// A snapshot counts from now on; the tail begins behind `start`.
+    fn snapshot_complete(&self, snapshot: u64, start: Sequence) {
+        let _ = (snapshot, start);
+    }
+
+    /// A snapshot will not count: a newer one began before it was complete, or a chunk of it is missing.
+    fn snapshot_abandoned(&self, snapshot: u64) {
+        let _ = snapshot;
+    }
+}
+
+/// The bounds of the committer.
+#[derive(Clone, Copy, Debug)]
+pub struct CommitterOptions {
+    /// Messages that may wait; beyond, a shard gets its message back.
+    pub lane_messages: usize,
+    /// Events in one commit. More would make the first of them wait for long.
+    pub commit_events_max: usize,
+    /// Bytes in one commit, roughly, for the same reason.
+    pub commit_bytes_max: usize,
+    /// Events in one batch. Reading one event reads its batch; more of them compress better.
+    pub batch_events_max: usize,
+    /// For how long the access journal is kept, in ms.
+    pub access_retention_ms: u64,
+    /// The clock, for the times of commits.
+    pub now: fn() -> Timestamp,
+}
+
+/// How often old blocks of the access journal are deleted: each time costs readers a little.
+const RETENTION_EVERY_MS: u64 = 3_600_000;
+
+impl Default for CommitterOptions {
+    fn default() -> CommitterOptions {
+        CommitterOptions {
+            lane_messages: 4096,
+            commit_events_max: 10_000,
+            commit_bytes_max: 8 << 20,
+            batch_events_max: 256,
+            access_retention_ms: 7 * 24 * RETENTION_EVERY_MS,
+            now: system_time,
+        }
+    }
+}
+
+fn system_time() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_unix_ms(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// The way to the committer. Clones lead to the same one.
+#[derive(Clone)]
+pub struct Lane(Sender<Append>);
+
+/// A message that was not taken, given back.
+#[derive(Debug)]
+pub enum NotSent {
+    /// Too many wait already; try again after the next `durable`.
+    Full(Append),
+    /// The committer has stopped or failed.
+    Closed(Append),
+}
+
+impl Lane {
+    /// Hands over a message without waiting.
+    ///
+    /// # Errors
+    /// Gives it back when the lane is full or closed.
+    #[allow(clippy::result_large_err, reason = "the message is what the caller wants back")]
+    pub fn try_send(&self, append: Append) -> Result<(), NotSent> {
+        self.0.try_send(append).map_err(|error| match error {
+            TrySendError::Full(append) => NotSent::Full(append),
+            TrySendError::Disconnected(append) => NotSent::Closed(append),
+        })
+    }
+}
+
+/// Starts committers.
+pub struct Committer;
+
+/// A committer that runs.
+pub struct CommitterHandle {
+    lane: Lane,
+    thread: JoinHandle<Result<Sequence, LogError>>,
+}
+
+impl Committer {
+    /// Starts the thread. A store MUST have one committer at the most.
+    ///
+    /// # Errors
+    /// When the head of the log cannot be read or the thread not be made.
+    pub fn start(
+        store: Store,
+        options: CommitterOptions,
+        sink: impl CommitSink + Send + Sync + 'static,
+    ) -> Result<CommitterHandle, LogError> {
+        let head = store.head()?;
+        let (sender, receiver) = bounded(options.lane_messages.max(1));
+        // The access journal's keys must not repeat those of an earlier run.
+        let counter = getrandom::u32().map_err(|error| LogError::io("asking the system for randomness", &error))?;
+        let sink = Arc::new(sink);
+        let mut work = Work {
+            arrivals: Arrivals::behind(head.last, head.last_time),
+            store,
+            options: CommitterOptions {
+                batch_events_max: options.batch_events_max.clamp(1, BATCH_EVENTS_LIMIT),
+                ..options
+            },
+            sink: Arc::clone(&sink),
+            lane: receiver,
+            head,
+            gathering: None,
+            access_counter: counter,
+            retained_at: Timestamp::ZERO,
+            writes: Writes::new(),
+            batch: Vec::new(),
+            index: Vec::new(),
+            stopping: false,
+        };
+        let body = move || {
+            let _alarm = Alarm { store: work.store.clone(), sink: Arc::clone(&sink) };
+            let outcome = work.run();
+            if let Err(error) = &outcome {
+                work.store.latch();
+                sink.failed(error);
+            }
+            outcome.map(|()| work.head.last)
+        };
+        let thread = thread::Builder::new()
+            .name("committer".to_owned())
+            .spawn(body)
+            .map_err(|error| LogError::io("starting the committer", &error))?;
+        Ok(CommitterHandle { lane: Lane(sender), thread })
+    }
+}
+
+impl CommitterHandle {
+    /// A way to the committer.
+    pub fn lane(&self) -> Lane {
+        self.lane.clone()
+    }
+
+    /// Hands over a message without waiting.
+    ///
+    /// # Errors
+    /// As [`Lane::try_send`].
+    #[allow(clippy::result_large_err, reason = "the message is what the caller wants back")]
+    pub fn try_send(&self, append: Append) -> Result<(), NotSent> {
+        self.lane.try_send(append)
+    }
+
+    /// Has everything committed that is in the lane and has no gap before it, and waits for that. Blocks.
+    ///
+    /// # Errors
+    /// What ended the committer, if it had failed. `Ok` names the last durable event.
+    pub fn stop(self) -> Result<Sequence, LogError> {
+        // A committer that has failed takes no message; the join tells why.
+        let _ = self.lane.0.send(Append::Stop);
+        self.thread.join().unwrap_or(Err(LogError::Failed))
+    }
+}
+
+/// Turns a panic of the committer's thread into the failure of the store.
+struct Alarm<S: CommitSink> {
+    store: Store,
+    sink: Arc<S>,
+}
+
+impl<S: CommitSink> Drop for Alarm<S> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.store.latch();
+            self.sink.failed(&LogError::Failed);
+        }
+    }
+}
+
+/// What the thread holds.
+struct Work<S: CommitSink> {
+    store: Store,
+    options: CommitterOptions,
+    sink: Arc<S>,
+    lane: Receiver<Append>,
+    /// Where the log ends on disk.
+    head: Head,
+    arrivals: Arrivals,
+    gathering: Option<Gathering>,
+    access_counter: u32,
+    retained_at: Timestamp,
+    writes: Writes,
+    /// A batch is encoded here; kept for its memory.
+    batch: Vec<u8>,
+    /// The index of the commit is gathered here; kept for its memory.
+    index: Vec<([u8; 24], u16)>,
+    stopping: bool,
+}
+
+impl<S: CommitSink> Work<S> {
+    fn run(&mut self) -> Result<(), LogError> {
+        loop {
+            self.gather()?;
+            self.commit()?;
+            if self.stopping && self.arrivals.is_empty() && self.lane.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for one message if there is nothing to do, then takes what else is there.
+    fn gather(&mut self) -> Result<(), LogError> {
+        if self.arrivals.is_empty() && !self.stopping {
+            match self.lane.recv() {
+                Ok(append) => self.take(append)?,
+                // Everybody who could send has gone.
+                Err(_) => self.stopping = true,
+            }
+        }
+        let (events_max, bytes_max) = (self.options.commit_events_max, self.options.commit_bytes_max);
+        while !self.arrivals.fill(events_max, bytes_max) && self.writes.len_bytes() < bytes_max {
+            let Ok(append) = self.lane.try_recv() else { break };
+            self.take(append)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, append: Append) -> Result<(), LogError> {
+        let gathered = match append {
+            Append::Events(events) => {
+                for (hash, event) in events {
+                    self.arrivals.push(hash, event)?;
+                }
+                Gathered::Waiting
+            }
+            Append::Access(block) => {
+                self.access_counter = self.access_counter.wrapping_add(1);
+                self.writes.put(Area::Access, &block.key(self.access_counter), &block.encode());
+                Gathered::Waiting
+            }
+            Append::Snapshot(chunk) => Gathering::chunk(&mut self.gathering, &chunk, &mut self.writes),
+            Append::SnapshotEnd(end) => Gathering::end(&mut self.gathering, &end),
+            Append::Stop => {
+                self.stopping = true;
+                Gathered::Waiting
+            }
+        };
+        if let Gathered::Abandoned(snapshot) = gathered {
+            self.sink.snapshot_abandoned(snapshot);
+        }
+        Ok(())
+    }
+
+    /// One write, one sync, and the news of it.
+    fn commit(&mut self) -> Result<(), LogError> {
+        let events = self.arrivals.take(self.options.commit_events_max, self.options.commit_bytes_max);
+        let now = (self.options.now)();
+        let head = self.add_events(&events, now)?;
+        let complete = Gathering::complete(&mut self.gathering, head.last, &mut self.writes);
+        if self.writes.is_empty() {
+            return Ok(());
+        }
+        self.add_retention(now);
+        self.store.write(&self.writes)?;
+        self.writes.clear();
+        self.head = head;
+        if !events.is_empty() {
+            self.sink.durable(head.last);
+        }
+        if let Some(marker) = complete {
+            self.sink.snapshot_complete(marker.snapshot, marker.start);
+        }
+        Ok(())
+    }
+
+    /// Adds the batches of these events, their index and the new head to what is written next.
+    fn add_events(&mut self, events: &[(EntityHash, Event)], now: Timestamp) -> Result<Head, LogError> {
+        let mut head = self.head;
+        for part in events.chunks(self.options.batch_events_max) {
+            let Some((_, last)) = part.last() else { continue };
+            let first = head.last.next();
+            let committed = now.max(head.committed).max(last.time);
+            let batch_head =
+                BatchHead { log_id: self.store.identity().log_id, first, committed, previous: head.digest };
+            self.batch.clear();
+            let digest = encode_batch(&batch_head, part.iter().map(|(_, event)| event), &mut self.batch)
+                .map_err(|why| LogError::OutOfOrder { sequence: first, what: why.0 })?;
+            self.writes.put(Area::Log, &log_key(first), &self.batch);
+            for (position, (hash, event)) in (0_u16..).zip(part) {
+                self.index.push((entity_key(*hash, event.sequence), position));
+            }
+            head = Head { last: last.sequence, last_time: last.time, committed, batches: head.batches + 1, digest };
+        }
+        // Neighbours are inserted into RocksDB's memory faster than keys in random order.
+        self.index.sort_unstable();
+        for (key, position) in self.index.drain(..) {
+            self.writes.put(Area::Entity, &key, &position.to_le_bytes());
+        }
+        if head != self.head {
+            head.put(&mut self.writes);
+        }
+        Ok(head)
+    }
+
+    /// Now and then, deletes what is old of the access journal along with what is written anyway.
+    fn add_retention(&mut self, now: Timestamp) {
+        if now.unix_ms().saturating_sub(self.retained_at.unix_ms()) < RETENTION_EVERY_MS {
+            return;
+        }
+        self.retained_at = now;
+        let oldest = Timestamp::from_unix_ms(now.unix_ms().saturating_sub(self.options.access_retention_ms));
+        self.writes.delete_range(Area::Access, &access_key(Timestamp::ZERO, 0, 0), &access_key(oldest, 0, 0));
+    }
+}
+
+#[cfg(test)]
+mod tests;

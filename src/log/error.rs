@@ -1,0 +1,120 @@
+//! What can go wrong with the log, told to the operator: what happened, and what to do next.
+//!
+//! Peers never see these texts.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::types::Sequence;
+
+use super::fields::Malformed;
+
+/// Why the log could not be opened, read or written. Cloned freely: one failure is told to many who wait.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum LogError {
+    /// Stored bytes are not what was written.
+    Corrupt {
+        /// The place in the log, or the first one affected.
+        sequence: Sequence,
+        /// What is damaged, and how.
+        what: String,
+    },
+    /// The operating system or RocksDB refused.
+    Io {
+        /// What was attempted, as in "writing a commit".
+        doing: &'static str,
+        /// Their words.
+        detail: String,
+    },
+    /// The store has a format that this program does not know.
+    Version {
+        /// The store's.
+        found: u32,
+        /// The newest that this program knows.
+        supported: u32,
+    },
+    /// Another process has the store open.
+    Locked {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// There is no store, and none was to be created.
+    Missing {
+        /// The data directory.
+        path: PathBuf,
+    },
+    /// The directory holds something else.
+    NotAStore {
+        /// The data directory.
+        path: PathBuf,
+        /// What was found there.
+        what: String,
+    },
+    /// A write was asked of a store that was opened for reading.
+    ReadOnly,
+    /// A caller broke the contract of the committer: a place twice, times that run backwards, too large a gap.
+    OutOfOrder {
+        /// The offending event's place.
+        sequence: Sequence,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// An earlier write or sync failed; nothing is written ever again (P7).
+    Failed,
+}
+
+impl LogError {
+    pub(super) fn corrupt(sequence: Sequence, thing: &str, why: Malformed) -> LogError {
+        LogError::Corrupt { sequence, what: format!("{thing} is damaged: {}", why.0) }
+    }
+
+    pub(super) fn io(doing: &'static str, error: &dyn fmt::Display) -> LogError {
+        LogError::Io { doing, detail: error.to_string() }
+    }
+}
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LogError::Corrupt { sequence, what } => write!(
+                f,
+                "the log is damaged at sequence {sequence}: {what}. `repsec log verify` lists all damage; restore the data directory from a copy, and keep this one for analysis"
+            ),
+            LogError::Io { doing, detail } => {
+                write!(
+                    f,
+                    "{doing} failed: {detail}. Check free space, permissions and the health of the disk, then start again"
+                )
+            }
+            LogError::Version { found, supported } => write!(
+                f,
+                "the store has format {found}, and this program reads formats up to {supported}: use the program that wrote it, or a newer one"
+            ),
+            LogError::Locked { path } => write!(
+                f,
+                "{} is in use by another process: stop that one, or name another data directory",
+                path.display()
+            ),
+            LogError::Missing { path } => {
+                write!(f, "there is no store in {}: check the path; `repsec serve` creates one", path.display())
+            }
+            LogError::NotAStore { path, what } => write!(
+                f,
+                "{} is not a data directory of repsec ({what}): name another one, or an empty one",
+                path.display()
+            ),
+            LogError::ReadOnly => f.write_str("the store is open for reading only: open it for writing"),
+            LogError::OutOfOrder { sequence, what } => {
+                write!(
+                    f,
+                    "the event with sequence {sequence} cannot be stored: {what}. This is a defect of the program; please report it"
+                )
+            }
+            LogError::Failed => {
+                f.write_str("an earlier write failed, so nothing more is written: restart, which keeps what is on disk")
+            }
+        }
+    }
+}
+
+impl std::error::Error for LogError {}

@@ -1,0 +1,138 @@
+//! Ordered keys: what sorts first by meaning sorts first by bytes, so all integers are big-endian.
+//!
+//! | area | key | bytes |
+//! |---|---|---|
+//! | log | first sequence of the batch | 8 |
+//! | entity | entity hash, sequence | 16 + 8 |
+//! | state | snapshot, number of the chunk | 8 + 4 |
+//! | access | time of the block's first record in ms, shard, counter | 8 + 2 + 4 |
+
+use crate::types::{EntityHash, Sequence, Timestamp};
+
+use super::fields::Malformed;
+
+/// Where a key that has the wrong length is told.
+const LENGTH: Malformed = Malformed("its key has the wrong length");
+
+/// The key of the batch that begins at `first`.
+pub fn log_key(first: Sequence) -> [u8; 8] {
+    first.value().to_be_bytes()
+}
+
+/// Reads a key of the log.
+///
+/// # Errors
+/// When the length is wrong.
+pub fn read_log_key(key: &[u8]) -> Result<Sequence, Malformed> {
+    key.try_into().map(|bytes| Sequence::new(u64::from_be_bytes(bytes))).map_err(|_| LENGTH)
+}
+
+/// The key under which the index names the event at `sequence` for the entity with this hash.
+pub fn entity_key(hash: EntityHash, sequence: Sequence) -> [u8; 24] {
+    join(hash.to_be_bytes(), sequence.value().to_be_bytes())
+}
+
+/// Reads a key of the entity index.
+///
+/// # Errors
+/// When the length is wrong.
+pub fn read_entity_key(key: &[u8]) -> Result<(EntityHash, Sequence), Malformed> {
+    let (hash, sequence) = key.split_first_chunk::<16>().ok_or(LENGTH)?;
+    Ok((EntityHash::from_be_bytes(*hash), read_log_key(sequence)?))
+}
+
+/// The key of a snapshot's chunk.
+pub fn state_key(snapshot: u64, chunk: u32) -> [u8; 12] {
+    join(snapshot.to_be_bytes(), chunk.to_be_bytes())
+}
+
+/// Reads a key of the state area.
+///
+/// # Errors
+/// When the length is wrong.
+pub fn read_state_key(key: &[u8]) -> Result<(u64, u32), Malformed> {
+    let (snapshot, chunk) = key.split_first_chunk::<8>().ok_or(LENGTH)?;
+    let chunk = chunk.try_into().map_err(|_| LENGTH)?;
+    Ok((u64::from_be_bytes(*snapshot), u32::from_be_bytes(chunk)))
+}
+
+/// The key of a block of the access journal.
+pub fn access_key(start: Timestamp, shard: u16, counter: u32) -> [u8; 14] {
+    join(start.unix_ms().to_be_bytes(), join::<2, 4, 6>(shard.to_be_bytes(), counter.to_be_bytes()))
+}
+
+/// Reads a key of the access journal.
+///
+/// # Errors
+/// When the length is wrong.
+pub fn read_access_key(key: &[u8]) -> Result<(Timestamp, u16, u32), Malformed> {
+    let (start, rest) = key.split_first_chunk::<8>().ok_or(LENGTH)?;
+    let (shard, counter) = rest.split_first_chunk::<2>().ok_or(LENGTH)?;
+    let counter = counter.try_into().map_err(|_| LENGTH)?;
+    let start = Timestamp::from_unix_ms(u64::from_be_bytes(*start));
+    Ok((start, u16::from_be_bytes(*shard), u32::from_be_bytes(counter)))
+}
+
+/// Two arrays as one; `C` is `A + B`.
+fn join<const A: usize, const B: usize, const C: usize>(front: [u8; A], back: [u8; B]) -> [u8; C] {
+    const { assert!(A + B == C, "the parts fill the whole") };
+    let mut whole = [0; C];
+    let (left, right) = whole.split_at_mut(A);
+    left.copy_from_slice(&front);
+    right.copy_from_slice(&back);
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn hash(value: u128) -> EntityHash {
+        EntityHash::from_be_bytes(value.to_be_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn keys_come_back(a: u64, b: u128, c: u32, d: u16) {
+            let sequence = Sequence::new(a);
+            let time = Timestamp::from_unix_ms(a);
+            prop_assert_eq!(read_log_key(&log_key(sequence)), Ok(sequence));
+            prop_assert_eq!(read_entity_key(&entity_key(hash(b), sequence)), Ok((hash(b), sequence)));
+            prop_assert_eq!(read_state_key(&state_key(a, c)), Ok((a, c)));
+            prop_assert_eq!(read_access_key(&access_key(time, d, c)), Ok((time, d, c)));
+        }
+
+        #[test]
+        fn keys_sort_as_their_meaning(a: (u64, u128, u32, u16), b: (u64, u128, u32, u16)) {
+            let time = Timestamp::from_unix_ms;
+            prop_assert_eq!(log_key(Sequence::new(a.0)).cmp(&log_key(Sequence::new(b.0))), a.0.cmp(&b.0));
+            prop_assert_eq!(
+                entity_key(hash(a.1), Sequence::new(a.0)).cmp(&entity_key(hash(b.1), Sequence::new(b.0))),
+                (a.1, a.0).cmp(&(b.1, b.0))
+            );
+            prop_assert_eq!(state_key(a.0, a.2).cmp(&state_key(b.0, b.2)), (a.0, a.2).cmp(&(b.0, b.2)));
+            prop_assert_eq!(
+                access_key(time(a.0), a.3, a.2).cmp(&access_key(time(b.0), b.3, b.2)),
+                (time(a.0), a.3, a.2).cmp(&(time(b.0), b.3, b.2))
+            );
+        }
+
+        #[test]
+        fn other_lengths_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..32)) {
+            prop_assert_eq!(read_log_key(&bytes).is_ok(), bytes.len() == 8);
+            prop_assert_eq!(read_entity_key(&bytes).is_ok(), bytes.len() == 24);
+            prop_assert_eq!(read_state_key(&bytes).is_ok(), bytes.len() == 12);
+            prop_assert_eq!(read_access_key(&bytes).is_ok(), bytes.len() == 14);
+        }
+    }
+
+    #[test]
+    fn keys_are_pinned() {
+        assert_eq!(log_key(Sequence::new(0x0102)), [0, 0, 0, 0, 0, 0, 1, 2]);
+        let key = entity_key(hash(0x0a), Sequence::new(0x0b));
+        assert_eq!(key, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 11]);
+        assert_eq!(state_key(1, 2), [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2]);
+        assert_eq!(access_key(Timestamp::from_unix_ms(3), 4, 5), [0, 0, 0, 0, 0, 0, 0, 3, 0, 4, 0, 0, 0, 5]);
+    }
+}

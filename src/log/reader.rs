@@ -1,0 +1,190 @@
+//! The past of one entity, read from the index and the batches. Blocks: for reader threads and offline tools.
+//!
+//! The index is found by hash; every event is compared with the entity's text, so that two names with one hash cannot
+//! mix their histories. Times never run backwards along the log, so a moment is found by bisection.
+
+use std::ops::ControlFlow;
+
+use crate::domain::{At, Event, HistoryPage, Named, Order, Page};
+use crate::types::{EntityHash, Sequence, Timestamp};
+
+use super::batch::Batch;
+use super::fields::Malformed;
+use super::key::{entity_key, log_key, read_entity_key};
+use super::writes::{Area, Scan};
+use super::{LogError, Store};
+
+/// A reader of histories. Clones are cheap.
+#[derive(Clone)]
+pub struct History {
+    store: Store,
+}
+
+/// An event as the index names it.
+#[derive(Clone, Copy)]
+struct Entry {
+    sequence: Sequence,
+    /// The key of its batch.
+    first: Sequence,
+}
+
+/// A part of an entity's index: both ends belong to it.
+#[derive(Clone, Copy)]
+struct Range {
+    hash: EntityHash,
+    from: u64,
+    to: u64,
+    order: Order,
+}
+
+impl History {
+    /// A reader of this store.
+    pub fn new(store: Store) -> History {
+        History { store }
+    }
+
+    /// A page of the entity's history, as far as `up_to`, which MUST be durable.
+    ///
+    /// Pages that are asked for one after another, each `after` the `next` of the one before, together hold every
+    /// event once, in order, also while the log grows.
+    ///
+    /// # Errors
+    /// `Corrupt` when the index and the log disagree, or `Io`.
+    pub fn page(&self, subject: &Named, page: &Page, up_to: Sequence) -> Result<HistoryPage, LogError> {
+        let limit = page.limit.max(1);
+        let mut range = Range { hash: subject.hash, from: 1, to: up_to.value(), order: page.order };
+        match (page.order, page.after) {
+            (Order::Ascending, Some(after)) => range.from = after.value().saturating_add(1),
+            (Order::Descending, Some(after)) => range.to = range.to.min(after.value().saturating_sub(1)),
+            (_, None) => {}
+        }
+        if let Some(since) = page.since {
+            range.from = range.from.max(self.last_where(subject.hash, up_to, |time| time < since)?.saturating_add(1));
+        }
+        if let Some(until) = page.until {
+            range.to = range.to.min(self.last_where(subject.hash, up_to, |time| time <= until)?);
+        }
+        // One more than asked for tells whether more follow.
+        let mut events = self.events(subject, range, limit.saturating_add(1))?;
+        let more = events.len() > limit;
+        events.truncate(limit);
+        let next = events.last().filter(|_| more).map(|event| event.sequence);
+        Ok(HistoryPage { entity: subject.entity.clone(), events, next })
+    }
+
+    /// The last event of the entity at this moment, as far as `up_to`, which MUST be durable. `None`: it had none yet.
+    ///
+    /// # Errors
+    /// As [`History::page`].
+    pub fn standing_at(&self, subject: &Named, at: At, up_to: Sequence) -> Result<Option<Event>, LogError> {
+        let to = match at {
+            At::Sequence(sequence) => sequence.min(up_to).value(),
+            At::Time(moment) => self.last_where(subject.hash, up_to, |time| time <= moment)?,
+        };
+        let range = Range { hash: subject.hash, from: 1, to, order: Order::Descending };
+        Ok(self.events(subject, range, 1)?.pop())
+    }
+
+    /// The first `count` events of the range that concern this very entity.
+    fn events(&self, subject: &Named, mut range: Range, count: usize) -> Result<Vec<Event>, LogError> {
+        let mut events = Vec::new();
+        loop {
+            let wanted = count - events.len();
+            let entries = self.entries(range, wanted)?;
+            for neighbours in entries.chunk_by(|a, b| a.first == b.first) {
+                self.read(neighbours, &mut |event| {
+                    if event.entity.as_str() == subject.entity.as_str() {
+                        events.push(event);
+                    }
+                })?;
+            }
+            let Some(last) = entries.last().filter(|_| entries.len() == wanted && events.len() < count) else {
+                return Ok(events);
+            };
+            // Only where another entity has the same hash.
+            match range.order {
+                Order::Ascending => range.from = last.sequence.value() + 1,
+                Order::Descending => range.to = last.sequence.value() - 1,
+            }
+        }
+    }
+
+    /// The first `count` entries of the range.
+    fn entries(&self, range: Range, count: usize) -> Result<Vec<Entry>, LogError> {
+        let mut entries = Vec::new();
+        if range.from > range.to || count == 0 {
+            return Ok(entries);
+        }
+        let key = |sequence: u64| entity_key(range.hash, Sequence::new(sequence));
+        let scan = Scan::range(Area::Entity, key(range.from), key(range.to.saturating_add(1)));
+        let scan = if range.order == Order::Descending { scan.backwards() } else { scan };
+        self.store.scan(&scan, |key, value| {
+            entries.push(read_entry(key, value)?);
+            Ok(if entries.len() == count { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        })?;
+        Ok(entries)
+    }
+
+    /// Reads events of one batch, which is fetched and checked once.
+    fn read(&self, entries: &[Entry], visit: &mut dyn FnMut(Event)) -> Result<(), LogError> {
+        let Some(Entry { first, .. }) = entries.first() else { return Ok(()) };
+        let corrupt = |sequence: Sequence, why| LogError::corrupt(sequence, "a batch", why);
+        let found = self.store.read(Area::Log, &log_key(*first), |value| {
+            let batch = Batch::read(value).map_err(|why| corrupt(*first, why))?;
+            entries.iter().try_for_each(|entry| {
+                visit(batch.event(entry.sequence).map_err(|why| corrupt(entry.sequence, why))?);
+                Ok(())
+            })
+        })?;
+        found.unwrap_or_else(|| {
+            Err(LogError::corrupt(*first, "the log", Malformed("a batch that the index names is missing")))
+        })
+    }
+
+    /// The greatest place `s` up to `up_to` such that every indexed event up to `s` has a time that fulfils `early`.
+    /// `early` MUST be true up to some moment and false from then on.
+    fn last_where(
+        &self,
+        hash: EntityHash,
+        up_to: Sequence,
+        early: impl Fn(Timestamp) -> bool,
+    ) -> Result<u64, LogError> {
+        let range = |from, to| Range { hash, from, to, order: Order::Descending };
+        // Up to `low` all are early, and none from `high` on.
+        let (mut low, mut high) = (0, up_to.value().saturating_add(1));
+        let mut probe = up_to.value();
+        while low + 1 < high {
+            let Some(entry) = self.entries(range(low + 1, probe), 1)?.pop() else {
+                low = probe;
+                probe = low + (high - low) / 2;
+                continue;
+            };
+            let mut time = Timestamp::ZERO;
+            self.read(&[entry], &mut |event| time = event.time)?;
+            if early(time) {
+                low = probe;
+            } else {
+                high = entry.sequence.value();
+            }
+            probe = low + (high - low) / 2;
+        }
+        Ok(low)
+    }
+}
+
+fn read_entry(key: &[u8], value: &[u8]) -> Result<Entry, LogError> {
+    let corrupt = |why| LogError::corrupt(Sequence::ZERO, "the entity index", why);
+    let (_, sequence) = read_entity_key(key).map_err(corrupt)?;
+    let first = batch_of(sequence, value).map_err(corrupt)?;
+    Ok(Entry { sequence, first })
+}
+
+/// The key of the batch that holds the event at `sequence`, from what the index says of it.
+pub(super) fn batch_of(sequence: Sequence, value: &[u8]) -> Result<Sequence, Malformed> {
+    let position = value.try_into().map(u16::from_le_bytes).map_err(|_| Malformed("a value has the wrong length"))?;
+    let first = sequence.value().checked_sub(u64::from(position)).filter(|first| *first > 0);
+    first.map(Sequence::new).ok_or(Malformed("an entry points before the log"))
+}
+
+#[cfg(test)]
+mod tests;

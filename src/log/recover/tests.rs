@@ -1,0 +1,183 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::super::arbitrary::{histories, plain_history};
+use super::super::fixtures::{commit, content, delete, send, small, start, tamper};
+use super::super::{Append, SnapshotWriter, Write};
+use super::*;
+use crate::domain::{Standing, apply};
+use crate::types::Kind;
+
+/// What is known of an entity, owned.
+type Known = (Kind, bool, Sequence, Timestamp, String, String);
+
+fn known(standing: &Standing<'_>) -> Known {
+    let Standing { kind, registered, sequence, updated, registrant, attributes } = standing;
+    (kind.clone(), *registered, *sequence, *updated, (*registrant).to_owned(), (*attributes).to_owned())
+}
+
+/// The state that recovery gives, taken in as an engine would.
+fn recovered(store: &Store) -> Result<(BTreeMap<String, Known>, Recovery), LogError> {
+    let mut state = BTreeMap::new();
+    let mut take = |piece: Recovered<'_>| match piece {
+        Recovered::Entry(entry) => {
+            let SnapshotEntry { kind, registered, sequence, time, registrant, attributes, .. } = &entry;
+            let known =
+                (kind.clone(), *registered, *sequence, *time, (*registrant).to_owned(), (*attributes).to_owned());
+            state.insert(entry.text.to_owned(), known);
+        }
+        Recovered::Nonce(_) => {}
+        Recovered::Event(_, event) => {
+            state.insert(event.entity.as_str().to_owned(), known(&apply(&event)));
+        }
+    };
+    let recovery = store.recover(&mut take, &mut |done, total| assert!(done <= total))?;
+    Ok((state, recovery))
+}
+
+fn replayed_from_nothing(events: &[Event]) -> BTreeMap<String, Known> {
+    events.iter().map(|event| (event.entity.as_str().to_owned(), known(&apply(event)))).collect()
+}
+
+/// What two shards would send if each entity was copied after `copied_at(entity)` events had taken effect.
+fn snapshot(
+    store: &Store,
+    number: u64,
+    events: &[Event],
+    start: u64,
+    mut copied_at: impl FnMut() -> usize,
+) -> Vec<Append> {
+    let mut appends = Vec::new();
+    let names: std::collections::BTreeSet<&str> = events.iter().map(|event| event.entity.as_str()).collect();
+    for shard in 0..2_u16 {
+        let mut writer = SnapshotWriter::new(number, shard);
+        for (index, name) in names.iter().enumerate() {
+            if index % 2 != usize::from(shard) {
+                continue;
+            }
+            let seen = &events[..copied_at()];
+            let Some(last) = seen.iter().rev().find(|event| event.entity.as_str() == *name) else { continue };
+            let standing = apply(last);
+            writer.entry(&SnapshotEntry {
+                hash: store.identity().hash_key.hash(name),
+                kind: standing.kind,
+                text: name,
+                registered: standing.registered,
+                sequence: standing.sequence,
+                time: standing.updated,
+                registrant: standing.registrant,
+                attributes: standing.attributes,
+            });
+            appends.extend(writer.take_chunk().map(Append::Snapshot));
+        }
+        appends.push(Append::SnapshotEnd(writer.end(2, Sequence::new(start))));
+    }
+    appends
+}
+
+proptest! {
+    /// The copies are made at any time after the start, each at its own.
+    #[test]
+    fn snapshot_and_tail_give_what_replay_from_nothing_gives(
+        events in histories(2..60),
+        start_at: prop::sample::Index,
+        later in proptest::collection::vec(any::<prop::sample::Index>(), 8),
+    ) {
+        let store = Store::in_memory().unwrap();
+        let begun = start_at.index(events.len());
+        let mut later = later.iter();
+        let copied_at = || begun + later.next().map_or(0, |later| later.index(events.len() - begun + 1));
+        let appends = snapshot(&store, 1, &events, begun as u64, copied_at);
+        let (committer, _) = start(&store, small());
+        let hashed = super::super::arbitrary::hashed(&store.identity().hash_key, &events);
+        send(&committer, Append::Events(hashed[..begun].to_vec()));
+        appends.into_iter().for_each(|append| send(&committer, append));
+        send(&committer, Append::Events(hashed[begun..].to_vec()));
+        committer.stop().unwrap();
+
+        let (state, recovery) = recovered(&store).unwrap();
+        prop_assert_eq!(state, replayed_from_nothing(&events));
+        prop_assert_eq!(recovery.snapshot_sequence.value(), begun as u64);
+        prop_assert_eq!(recovery.tail_events, (events.len() - begun) as u64);
+        prop_assert_eq!(recovery.last_time, events.last().unwrap().time);
+        prop_assert_eq!(recovery.head_digest, store.head().unwrap().digest);
+        prop_assert_eq!((recovery.snapshot_damage, recovery.next_snapshot), (None, 2));
+    }
+}
+
+/// Ten events, with a complete snapshot of the first six.
+fn with_snapshot() -> (Store, Vec<Event>) {
+    let events = plain_history(10);
+    let store = Store::in_memory().unwrap();
+    commit(&store, &events, 3, small());
+    let (committer, _) = start(&store, small());
+    snapshot(&store, 7, &events, 6, || 6).into_iter().for_each(|append| send(&committer, append));
+    committer.stop().unwrap();
+    (store, events)
+}
+
+#[test]
+fn an_empty_store_recovers_to_nothing() {
+    let (state, recovery) = recovered(&Store::in_memory().unwrap()).unwrap();
+    assert!(state.is_empty());
+    assert_eq!((recovery.last, recovery.last_time, recovery.next_snapshot), (Sequence::ZERO, Timestamp::ZERO, 1));
+    assert_eq!(recovery.head_digest, BatchDigest::NONE);
+}
+
+#[test]
+fn a_snapshot_without_a_tail_keeps_time_and_head() {
+    let (store, events) = with_snapshot();
+    let (committer, _) = start(&store, small());
+    snapshot(&store, 8, &events, 10, || 10).into_iter().for_each(|append| send(&committer, append));
+    committer.stop().unwrap();
+    let (state, recovery) = recovered(&store).unwrap();
+    assert_eq!(state, replayed_from_nothing(&events));
+    assert_eq!((recovery.last, recovery.last_time, recovery.tail_events), (Sequence::new(10), events[9].time, 0));
+}
+
+#[test]
+fn a_damaged_snapshot_is_told_and_replayed_over() {
+    let chunks = content(&with_snapshot().0, Area::State);
+    for damage in 0..4 {
+        let (store, events) = with_snapshot();
+        // Chunks name the hash key of their store, so they are taken from this one.
+        let own = content(&store, Area::State);
+        assert_eq!(own.len(), chunks.len());
+        let (key, value) = &own[1];
+        let mut changed = value.clone();
+        changed[30] ^= 1;
+        match damage {
+            0 => delete(&store, Area::State, key),
+            1 => tamper(&store, Area::State, Write::Put { key, value: &changed }),
+            2 => delete(&store, Area::State, &own[2].0),
+            _ => tamper(&store, Area::Meta, Write::Put { key: Marker::KEY, value: b"nonsense" }),
+        }
+        let (state, recovery) = recovered(&store).unwrap();
+        assert!(recovery.snapshot_damage.is_some(), "{damage}");
+        assert_eq!(state, replayed_from_nothing(&events), "{damage}");
+        assert_eq!((recovery.tail_events, recovery.snapshot_sequence), (10, Sequence::ZERO));
+        assert_eq!(recovery.next_snapshot, 8);
+        assert_eq!(store.verify(&mut |_, _| ()).unwrap().findings.len(), 1);
+    }
+}
+
+#[test]
+fn damage_in_the_tail_is_an_error_with_its_place() {
+    for index in 3..5 {
+        let (store, _) = with_snapshot();
+        let (key, _) = content(&store, Area::Log)[index].clone();
+        delete(&store, Area::Log, &key);
+        let first = u64::from_be_bytes(key.try_into().unwrap());
+        let error = recovered(&store).map(drop);
+        assert!(matches!(error, Err(LogError::Corrupt { sequence, .. }) if sequence.value() == first), "{error:?}");
+    }
+}
+
+#[test]
+fn a_batch_before_the_tail_that_is_gone_or_changed_is_noticed() {
+    let (store, _) = with_snapshot();
+    let (key, _) = content(&store, Area::Log)[2].clone();
+    delete(&store, Area::Log, &key);
+    assert!(matches!(recovered(&store), Err(LogError::Corrupt { .. })));
+}

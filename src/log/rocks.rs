@@ -1,0 +1,230 @@
+//! The door to RocksDB: the only file that names it.
+//!
+//! Six column families, made when the store is created and never at run time. One process has the database open.
+//! Snapshots of RocksDB are not used, since an iterator is one already.
+
+use std::path::Path;
+
+use rocksdb::{
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
+    DBRawIterator, DBRecoveryMode, Options, ReadOptions, SliceTransform, WriteBatch, WriteOptions,
+};
+
+use super::writes::{Area, Scan, Write, Writes};
+use super::{Log, LogError, Visit};
+
+/// Bytes of a key of the entity index that name the entity.
+const ENTITY_PREFIX_BYTES: usize = 16;
+/// Blocks of tables in memory. AUDIT rereads what is popular; everything else reads once. The page cache of the
+/// operating system holds the rest, so that a small machine is not asked for much.
+const BLOCK_CACHE_BYTES: usize = 128 << 20;
+/// What the log gathers in memory before it writes a table: large, since batches arrive at 100 MB/s, and small enough
+/// for a machine with 2 GiB. At most two of each exist.
+const LOG_MEMTABLE_BYTES: usize = 64 << 20;
+/// The same for the index, whose entries are small and arrive in random order.
+const ENTITY_MEMTABLE_BYTES: usize = 32 << 20;
+/// The same for areas that hold little or are written rarely.
+const SMALL_MEMTABLE_BYTES: usize = 8 << 20;
+/// Write-ahead logs together. An area that is written rarely would else keep old ones alive for long, and each start
+/// reads them all.
+const WAL_BYTES_MAX: u64 = 256 << 20;
+/// How far a bulk scan reads ahead: long enough to keep a disk busy.
+const READ_AHEAD_BYTES: usize = 2 << 20;
+
+/// The open database.
+pub(super) struct RocksLog {
+    db: DB,
+}
+
+impl RocksLog {
+    /// Whether the directory holds a database.
+    pub(super) fn exists(path: &Path) -> bool {
+        path.join("CURRENT").is_file()
+    }
+
+    /// Opens the database in this directory; one that is not there is created, unless `read_only`.
+    pub(super) fn open(path: &Path, read_only: bool) -> Result<RocksLog, LogError> {
+        let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+        let options = database_options(is_incomplete(path)?);
+        let families = Area::ALL.map(|area| ColumnFamilyDescriptor::new(area.name(), area_options(area, &cache)));
+        let opened = if read_only {
+            DB::open_cf_descriptors_read_only(&options, path, families, false)
+        } else {
+            DB::open_cf_descriptors(&options, path, families)
+        };
+        match opened {
+            Ok(db) => Ok(RocksLog { db }),
+            Err(error) if is_lock_conflict(&error) => Err(LogError::Locked { path: path.to_owned() }),
+            Err(error) => Err(LogError::io("opening the database", &error)),
+        }
+    }
+
+    fn family(&self, area: Area) -> Result<&ColumnFamily, LogError> {
+        self.db.cf_handle(area.name()).ok_or_else(|| LogError::io("finding a column family", &area.name()))
+    }
+}
+
+/// Whether column families are still to be made: nothing is there yet, or a crash interrupted the creation.
+fn is_incomplete(path: &Path) -> Result<bool, LogError> {
+    if !RocksLog::exists(path) {
+        return Ok(true);
+    }
+    let names = DB::list_cf(&Options::default(), path).map_err(|error| LogError::io("opening the database", &error))?;
+    let ours = |name: &String| name == "default" || Area::ALL.iter().any(|area| area.name() == name);
+    if let Some(other) = names.iter().find(|name| !ours(name)) {
+        return Err(LogError::NotAStore {
+            path: path.to_owned(),
+            what: format!("its database has a family `{other}`"),
+        });
+    }
+    Ok(names.len() <= Area::ALL.len())
+}
+
+/// RocksDB has no code of its own for a lock that is held.
+fn is_lock_conflict(error: &rocksdb::Error) -> bool {
+    let text = error.as_ref();
+    text.contains("While lock file") || text.contains("lock hold by current process")
+}
+
+fn database_options(create: bool) -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(create);
+    options.create_missing_column_families(create);
+    // A crash may tear the last record of the write-ahead log. It was not synced, so nobody was told of it, and it is
+    // dropped. A damaged record with others behind it is no trace of a crash: opening fails.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_max_total_wal_size(WAL_BYTES_MAX);
+    // One flush and one compaction at a time: a machine with two cores needs them for the shards.
+    options.set_max_background_jobs(2);
+    // Tables go to disk as they are written, so that no sync of the write-ahead log waits for a burst of them.
+    options.set_bytes_per_sync(1 << 20);
+    // RocksDB's own diary stays in its directory, and small.
+    options.set_keep_log_file_num(4);
+    options.set_max_log_file_size(16 << 20);
+    options.set_stats_dump_period_sec(0);
+    options
+}
+
+fn area_options(area: Area, cache: &Cache) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    // Indexes and filters count against the cache, so that memory stays bounded as the log grows. They are in parts,
+    // since a whole filter of a large table would not fit into one shard of the cache and be read each time.
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_partition_filters(true);
+    table.set_pin_top_level_index_and_filter(true);
+
+    let mut options = Options::default();
+    options.set_compression_type(DBCompressionType::Lz4);
+    let (memtable_bytes, block_bytes) = match area {
+        Area::Log => (LOG_MEMTABLE_BYTES, 16 << 10),
+        Area::Entity => (ENTITY_MEMTABLE_BYTES, 8 << 10),
+        Area::Tree | Area::State | Area::Access | Area::Meta => (SMALL_MEMTABLE_BYTES, 16 << 10),
+    };
+    table.set_block_size(block_bytes);
+    options.set_write_buffer_size(memtable_bytes);
+    options.set_max_write_buffer_number(3);
+    match area {
+        Area::Entity => {
+            // Filters by entity spare the tables that do not know it.
+            options.set_prefix_extractor(SliceTransform::create_fixed_prefix(ENTITY_PREFIX_BYTES));
+            options.set_memtable_prefix_bloom_ratio(0.05);
+            table.set_bloom_filter(10.0, false);
+            table.set_whole_key_filtering(false);
+        }
+        // Batches are found by their exact keys in tables whose ranges hardly overlap: a filter would tell nothing.
+        Area::Log | Area::Tree | Area::State | Area::Access | Area::Meta => {}
+    }
+    // Compaction that lags must not stop commits: keys arrive in order almost everywhere, so many young tables cost
+    // readers little, while a stalled commit costs every client.
+    options.set_level_zero_slowdown_writes_trigger(64);
+    options.set_level_zero_stop_writes_trigger(128);
+    options.set_soft_pending_compaction_bytes_limit(0);
+    options.set_hard_pending_compaction_bytes_limit(0);
+    options.set_block_based_table_factory(&table);
+    options
+}
+
+fn read_options(scan: &Scan) -> ReadOptions {
+    let mut options = ReadOptions::default();
+    options.set_iterate_lower_bound(scan.from.clone());
+    if let Some(to) = &scan.to {
+        options.set_iterate_upper_bound(to.clone());
+    }
+    let one_entity = scan.area == Area::Entity && within_one_entity(scan);
+    options.set_total_order_seek(!one_entity);
+    options.set_prefix_same_as_start(one_entity);
+    if scan.bulk {
+        options.fill_cache(false);
+        options.set_readahead_size(READ_AHEAD_BYTES);
+    }
+    options
+}
+
+/// Whether all keys of the range have the same prefix, so that filters may be asked.
+fn within_one_entity(scan: &Scan) -> bool {
+    let prefix = scan.from.get(..ENTITY_PREFIX_BYTES);
+    prefix.is_some() && scan.to.as_ref().is_some_and(|to| to.get(..ENTITY_PREFIX_BYTES) == prefix)
+}
+
+impl Log for RocksLog {
+    fn write(&self, writes: &Writes) -> Result<(), LogError> {
+        // Looked up once, since a commit has thousands of changes.
+        let mut families = [self.family(Area::Log)?; Area::ALL.len()];
+        for (family, area) in families.iter_mut().zip(Area::ALL) {
+            *family = self.family(area)?;
+        }
+        let mut batch = WriteBatch::with_capacity_bytes(writes.len_bytes() + (writes.len_bytes() >> 2));
+        for (area, write) in writes.iter() {
+            let family = families[area as usize];
+            match write {
+                Write::Put { key, value } => batch.put_cf(family, key, value),
+                Write::DeleteRange { from, to } => batch.delete_range_cf(family, from, to),
+            }
+        }
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        self.db.write_opt(batch, &options).map_err(|error| LogError::io("writing a commit", &error))
+    }
+
+    fn read(&self, area: Area, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<(), LogError> {
+        match self.db.get_pinned_cf(self.family(area)?, key) {
+            Ok(Some(value)) => found(&value),
+            Ok(None) => {}
+            Err(error) => return Err(LogError::io("reading the database", &error)),
+        }
+        Ok(())
+    }
+
+    fn scan(&self, scan: &Scan, visit: Visit<'_>) -> Result<(), LogError> {
+        // An empty range would have its upper bound below the lower one, which RocksDB does not define.
+        if scan.to.as_ref().is_some_and(|to| *to <= scan.from) {
+            return Ok(());
+        }
+        let mut iterator: DBRawIterator<'_> = self.db.raw_iterator_cf_opt(self.family(scan.area)?, read_options(scan));
+        match (scan.descending, &scan.to) {
+            (false, _) => iterator.seek(&scan.from),
+            // The upper bound is exclusive: where `to` itself is a key, the iterator stands before it.
+            (true, Some(to)) => iterator.seek_for_prev(to),
+            (true, None) => iterator.seek_to_last(),
+        }
+        while let Some((key, value)) = iterator.item() {
+            if visit(key, value).is_break() {
+                break;
+            }
+            if scan.descending { iterator.prev() } else { iterator.next() }
+        }
+        iterator.status().map_err(|error| LogError::io("scanning the database", &error))
+    }
+
+    fn size_bytes(&self, area: Area) -> Result<u64, LogError> {
+        let family = self.family(area)?;
+        let mut bytes = 0;
+        for property in [rocksdb::properties::TOTAL_SST_FILES_SIZE, rocksdb::properties::CUR_SIZE_ALL_MEM_TABLES] {
+            let value = self.db.property_int_value_cf(family, property);
+            bytes += value.map_err(|error| LogError::io("asking for the size of an area", &error))?.unwrap_or(0);
+        }
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,118 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::Change;
+use crate::log::arbitrary::events;
+use crate::types::{Attributes, Entity, Kind, Nonce, Once, Principal, Sequence, Timestamp};
+
+fn encoded(event: &Event) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_event(event, &mut bytes).unwrap();
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn decoding_is_the_inverse_of_encoding(event in events()) {
+        prop_assert_eq!(decode_event(&encoded(&event)), Ok(event));
+    }
+
+    #[test]
+    fn place_in_the_buffer_does_not_matter(event in events(), before in 0..40_usize) {
+        let mut bytes = vec![7; before];
+        encode_event(&event, &mut bytes).unwrap();
+        prop_assert_eq!(&bytes[before..], &encoded(&event)[..]);
+    }
+
+    #[test]
+    fn bytes_before_or_behind_are_refused(event in events(), extra in proptest::collection::vec(any::<u8>(), 1..30)) {
+        let bytes = encoded(&event);
+        prop_assert!(decode_event(&[&extra[..], &bytes[..]].concat()).is_err());
+        let behind = [&bytes[..], &extra[..]].concat();
+        // Bytes behind move the root; should they make a root of their own, its lengths do not add up.
+        prop_assert!(decode_event(&behind).is_err());
+        prop_assert!(decode_event(&bytes[1..]).is_err());
+        prop_assert!(decode_event(&bytes[..bytes.len() - 1]).is_err());
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = decode_event(&bytes);
+    }
+
+    #[test]
+    fn a_flipped_bit_never_panics(event in events(), at: prop::sample::Index, bit in 0..8_u32) {
+        // That it is noticed is the batch's duty: a flipped bit in a name makes another name.
+        let mut bytes = encoded(&event);
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        let _ = decode_event(&bytes);
+    }
+}
+
+/// Every stored form is pinned: these bytes stand in stores. A new form is a new version, not a change here.
+#[test]
+fn stored_forms_are_pinned() {
+    let registered = Event {
+        sequence: Sequence::new(7),
+        time: Timestamp::from_unix_ms(1_756_807_200_120),
+        principal: Principal::from_name("alice"),
+        once: Some(Once {
+            made: Timestamp::from_unix_s(1_756_807_200),
+            nonce: Nonce::parse("abcdefghijklmnopqrstuv").unwrap(),
+        }),
+        entity: Entity::from_canonical(Kind::Domain, "example.com"),
+        change: Change::Registered { attributes: Attributes::from_canonical(r#"{"a":1}"#) },
+    };
+    let removed = Event {
+        sequence: Sequence::new(8),
+        time: Timestamp::from_unix_ms(1_756_807_200_121),
+        principal: Principal::Anonymous,
+        once: None,
+        entity: Entity::from_canonical(Kind::Extension("x-vat".into()), "DE123"),
+        change: Change::Removed,
+    };
+    assert_eq!(hex(&encoded(&registered)), REGISTERED_HEX);
+    assert_eq!(hex(&encoded(&removed)), REMOVED_HEX);
+}
+
+const REGISTERED_HEX: &str = concat!(
+    // example.com, alice, {"a":1}, nonce
+    "6578616d706c652e636f6d",
+    "616c696365",
+    "7b2261223a317d",
+    "6162636465666768696a6b6c6d6e6f707172737475",
+    "76",
+    // the subject: where and how long each text is; when the nonce was made
+    "d3ffffff0b000000",
+    "d6ffffff00000000",
+    "ceffffff05000000",
+    "cbffffff07000000",
+    "caffffff16000000",
+    "007dde0999010000",
+    // the root: sequence, time, change, kind, where the subject is
+    "0700000000000000",
+    "787dde0999010000",
+    "01",
+    "01",
+    "beffffff",
+);
+const REMOVED_HEX: &str = concat!(
+    "4445313233",
+    "782d766174",
+    "f6ffffff05000000",
+    "f3ffffff05000000",
+    "f0ffffff00000000",
+    "e8ffffff00000000",
+    "e0ffffff00000000",
+    "0000000000000000",
+    "0800000000000000",
+    "797dde0999010000",
+    "02",
+    "ff",
+    "beffffff",
+);
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,282 @@
+//! A data directory that is open.
+//!
+//! The directory holds `log/`, the database; `lock`, by which one process at a time has it open for writing (several
+//! may read together while none writes); and, from other floors, `tls/`.
+
+use std::fs::{self, File, TryLockError};
+use std::io::ErrorKind;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::types::{Sequence, Timestamp};
+
+use super::batch::BatchDigest;
+use super::fields::{Fields, Malformed};
+use super::identity::Identity;
+use super::memory::MemoryLog;
+use super::rocks::RocksLog;
+use super::writes::{Area, Scan, Writes};
+use super::{Log, LogError};
+
+const DATABASE: &str = "log";
+const LOCK: &str = "lock";
+/// What a data directory may hold before its store is created.
+const OTHERS: [&str; 2] = [LOCK, "tls"];
+
+const IDENTITY: &[u8] = b"identity";
+const HEAD: &[u8] = b"head";
+
+/// How to open a store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct OpenOptions {
+    /// Whether to create it where there is none.
+    pub create: bool,
+    /// Whether to read only; then nothing is created either.
+    pub read_only: bool,
+}
+
+/// An open store. Clones are the same store, which closes with the last of them.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    log: Box<dyn Log>,
+    identity: Identity,
+    path: Option<PathBuf>,
+    read_only: bool,
+    failed: AtomicBool,
+    // Held after `log`, since fields are dropped in order: the database closes before another process may open it.
+    _lock: Option<File>,
+}
+
+/// Where the log ends: written with every commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// The place of the last event; zero when there is none.
+    pub last: Sequence,
+    /// The time of the last event.
+    pub last_time: Timestamp,
+    /// When the last batch was committed; the next one is not earlier, even if the clock was set back meanwhile.
+    pub committed: Timestamp,
+    /// How many batches there are.
+    pub batches: u64,
+    /// The digest of the last one.
+    pub digest: BatchDigest,
+}
+
+impl Head {
+    /// The head of an empty log.
+    pub const EMPTY: Head = Head {
+        last: Sequence::ZERO,
+        last_time: Timestamp::ZERO,
+        committed: Timestamp::ZERO,
+        batches: 0,
+        digest: BatchDigest::NONE,
+    };
+
+    pub(super) fn put(&self, writes: &mut Writes) {
+        let mut bytes = Vec::with_capacity(64);
+        for number in [self.last.value(), self.last_time.unix_ms(), self.committed.unix_ms(), self.batches] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(&self.digest.0);
+        writes.put(Area::Meta, HEAD, &bytes);
+    }
+
+    fn read(bytes: &[u8]) -> Result<Head, Malformed> {
+        let mut fields = Fields::of(bytes);
+        let head = Head {
+            last: Sequence::new(fields.u64()?),
+            last_time: Timestamp::from_unix_ms(fields.u64()?),
+            committed: Timestamp::from_unix_ms(fields.u64()?),
+            batches: fields.u64()?,
+            digest: BatchDigest(fields.array()?),
+        };
+        fields.end()?;
+        Ok(head)
+    }
+}
+
+impl Store {
+    /// Opens the data directory at `path`.
+    ///
+    /// # Errors
+    /// `Missing` and `NotAStore` when there is nothing or something else, `Locked` when another process has it open,
+    /// `Version` when its format is not ours, `Corrupt` and `Io` when it cannot be read.
+    pub fn open(path: &Path, options: OpenOptions) -> Result<Store, LogError> {
+        let create = options.create && !options.read_only;
+        let database = path.join(DATABASE);
+        if !RocksLog::exists(&database) {
+            check_vacant(path, create)?;
+            fs::create_dir_all(&database).map_err(|error| LogError::io("creating the data directory", &error))?;
+        }
+        let lock = lock(path, options.read_only)?;
+        let log = RocksLog::open(&database, options.read_only)?;
+        Store::assemble(Box::new(log), Some(path.to_owned()), options.read_only, lock)
+    }
+
+    /// A store that lives as long as its clones do.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness.
+    pub fn in_memory() -> Result<Store, LogError> {
+        Store::with_log(Box::new(MemoryLog::new()))
+    }
+
+    /// A store over any log; a new identity is written into an empty one.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn with_log(log: Box<dyn Log>) -> Result<Store, LogError> {
+        Store::assemble(log, None, false, None)
+    }
+
+    fn assemble(
+        log: Box<dyn Log>,
+        path: Option<PathBuf>,
+        read_only: bool,
+        lock: Option<File>,
+    ) -> Result<Store, LogError> {
+        let mut stored = None;
+        log.read(Area::Meta, IDENTITY, &mut |bytes| stored = Some(Identity::decode(bytes)))?;
+        let identity = match stored {
+            Some(identity) => identity?,
+            None => create_identity(&*log, path.as_deref(), read_only)?,
+        };
+        let inner = Inner { log, identity, path, read_only, failed: AtomicBool::new(false), _lock: lock };
+        Ok(Store { inner: Arc::new(inner) })
+    }
+
+    /// Which store this is.
+    pub fn identity(&self) -> &Identity {
+        &self.inner.identity
+    }
+
+    /// The data directory; `None` for a store in memory.
+    pub fn path(&self) -> Option<&Path> {
+        self.inner.path.as_deref()
+    }
+
+    /// Where the log ends.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn head(&self) -> Result<Head, LogError> {
+        let head = self.read(Area::Meta, HEAD, Head::read)?.unwrap_or(Ok(Head::EMPTY));
+        head.map_err(|why| LogError::corrupt(Sequence::ZERO, "the head of the log", why))
+    }
+
+    /// Writes, unless an earlier write failed: then nothing is written ever again (P7).
+    pub(super) fn write(&self, writes: &Writes) -> Result<(), LogError> {
+        if self.inner.read_only {
+            return Err(LogError::ReadOnly);
+        }
+        if self.inner.failed.load(Ordering::Acquire) {
+            return Err(LogError::Failed);
+        }
+        self.inner.log.write(writes).inspect_err(|_| self.latch())
+    }
+
+    /// What `read` makes of the value of `key`, if there is one.
+    pub(super) fn read<T>(
+        &self,
+        area: Area,
+        key: &[u8],
+        mut read: impl FnMut(&[u8]) -> T,
+    ) -> Result<Option<T>, LogError> {
+        let mut result = None;
+        self.inner.log.read(area, key, &mut |value| result = Some(read(value)))?;
+        Ok(result)
+    }
+
+    /// Lets nothing be written any more.
+    pub(super) fn latch(&self) {
+        self.inner.failed.store(true, Ordering::Release);
+    }
+
+    /// Visits a range until the visitor breaks or fails.
+    pub(super) fn scan(
+        &self,
+        scan: &Scan,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, LogError>,
+    ) -> Result<(), LogError> {
+        let mut outcome = Ok(());
+        self.inner.log.scan(scan, &mut |key, value| {
+            visit(key, value).unwrap_or_else(|error| {
+                outcome = Err(error);
+                ControlFlow::Break(())
+            })
+        })?;
+        outcome
+    }
+
+    pub(super) fn size_bytes(&self, area: Area) -> Result<u64, LogError> {
+        self.inner.log.size_bytes(area)
+    }
+}
+
+/// Checks that a store may be created here, or says why not.
+fn check_vacant(path: &Path, create: bool) -> Result<(), LogError> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound && create => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(LogError::Missing { path: path.to_owned() }),
+        Err(error) if error.kind() == ErrorKind::NotADirectory => {
+            return Err(LogError::NotAStore { path: path.to_owned(), what: "it is a file".to_owned() });
+        }
+        Err(error) => return Err(LogError::io("reading the data directory", &error)),
+    };
+    for entry in entries {
+        let entry = entry.map_err(|error| LogError::io("reading the data directory", &error))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_empty_database =
+            name == DATABASE && fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none());
+        if !is_empty_database && !OTHERS.contains(&&*name) && !name.starts_with('.') {
+            return Err(LogError::NotAStore { path: path.to_owned(), what: format!("it holds `{name}`") });
+        }
+    }
+    if create { Ok(()) } else { Err(LogError::Missing { path: path.to_owned() }) }
+}
+
+/// Takes the lock of the directory. RocksDB has one of its own, but readers do not respect it.
+fn lock(path: &Path, read_only: bool) -> Result<Option<File>, LogError> {
+    let name = path.join(LOCK);
+    let opened = if read_only { File::open(&name) } else { File::create(&name) };
+    let file = match opened {
+        Ok(file) => file,
+        // A copy of a store may lack it, or be on a medium that nobody can write to.
+        Err(error) if read_only && error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(LogError::io("opening the lock of the data directory", &error)),
+    };
+    match if read_only { file.try_lock_shared() } else { file.try_lock() } {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(LogError::Locked { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) => Err(LogError::io("locking the data directory", &error)),
+    }
+}
+
+fn create_identity(log: &dyn Log, path: Option<&Path>, read_only: bool) -> Result<Identity, LogError> {
+    let mut holds_something = false;
+    for area in Area::ALL {
+        log.scan(&Scan { bulk: false, ..Scan::all_from(area, []) }, &mut |_, _| {
+            holds_something = true;
+            ControlFlow::Break(())
+        })?;
+    }
+    if holds_something || read_only {
+        let path = path.unwrap_or(Path::new("memory")).to_owned();
+        return Err(LogError::NotAStore { path, what: "its database has no identity".to_owned() });
+    }
+    let identity = Identity::random()?;
+    let mut writes = Writes::new();
+    writes.put(Area::Meta, IDENTITY, &identity.encode());
+    log.write(&writes)?;
+    Ok(identity)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+use super::super::arbitrary::plain_history;
+use super::super::fixtures::{commit, replayed, small, tamper};
+use super::super::writes::Write;
+use super::*;
+
+const CREATE: OpenOptions = OpenOptions { create: true, read_only: false };
+const WRITE: OpenOptions = OpenOptions { create: false, read_only: false };
+const READ: OpenOptions = OpenOptions { create: false, read_only: true };
+
+#[test]
+fn a_store_is_the_same_when_it_is_opened_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("new");
+    assert_eq!(Store::open(&path, WRITE).err(), Some(LogError::Missing { path: path.clone() }));
+    assert_eq!(Store::open(&path, READ).err(), Some(LogError::Missing { path: path.clone() }));
+    assert!(!path.exists());
+    let events = plain_history(9);
+    let created = Store::open(&path, CREATE).unwrap();
+    commit(&created, &events, 2, small());
+    let (identity, head) = (*created.identity(), created.head());
+    drop(created);
+    for options in [WRITE, READ, CREATE] {
+        let store = Store::open(&path, options).unwrap();
+        assert_eq!((*store.identity(), store.head()), (identity, head.clone()));
+        assert_eq!(replayed(&store), Ok(events.clone()));
+        assert_eq!(store.verify(&mut |_, _| ()).unwrap().findings, []);
+    }
+    let reader = Store::open(&path, READ).unwrap();
+    assert_eq!(reader.write(&Writes::new()), Err(LogError::ReadOnly));
+}
+
+#[test]
+fn one_may_write_or_several_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let locked = Some(LogError::Locked { path: dir.path().to_owned() });
+    let writer = Store::open(dir.path(), CREATE).unwrap();
+    assert_eq!(Store::open(dir.path(), WRITE).err(), locked);
+    assert_eq!(Store::open(dir.path(), READ).err(), locked);
+    // A clone keeps it open.
+    let clone = writer.clone();
+    drop(writer);
+    assert_eq!(Store::open(dir.path(), WRITE).err(), locked);
+    drop(clone);
+    let (one, other) = (Store::open(dir.path(), READ).unwrap(), Store::open(dir.path(), READ).unwrap());
+    assert_eq!(one.identity(), other.identity());
+    assert_eq!(Store::open(dir.path(), WRITE).err(), locked);
+}
+
+#[test]
+fn what_is_no_store_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let is_refused = |path: &Path, expected: &str| match Store::open(path, CREATE).err() {
+        Some(LogError::NotAStore { what, .. }) => assert!(what.contains(expected), "{what}"),
+        other => panic!("{other:?}"),
+    };
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    is_refused(&file, "file");
+    is_refused(dir.path(), "file");
+    let other = dir.path().join("other");
+    fs::create_dir_all(other.join("log")).unwrap();
+    fs::write(other.join("log/syslog"), "").unwrap();
+    is_refused(&other, "log");
+    assert_eq!(fs::read_dir(&other).unwrap().count(), 1);
+    // What the server keeps beside the log is no hindrance.
+    let ours = dir.path().join("ours");
+    fs::create_dir_all(ours.join("tls")).unwrap();
+    assert!(Store::open(&ours, CREATE).is_ok());
+}
+
+#[test]
+fn another_format_and_a_lost_identity_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), CREATE).unwrap();
+    let mut later = store.identity().encode();
+    later[4] = 9;
+    tamper(&store, Area::Meta, Write::Put { key: IDENTITY, value: &later });
+    drop(store);
+    assert_eq!(Store::open(dir.path(), WRITE).err(), Some(LogError::Version { found: 9, supported: 1 }));
+
+    let log = MemoryLog::new();
+    let mut writes = Writes::new();
+    writes.put(Area::Log, b"key", b"value");
+    log.write(&writes).unwrap();
+    assert!(matches!(Store::with_log(Box::new(log)).err(), Some(LogError::NotAStore { .. })));
+}
+
+#[test]
+fn damage_that_rocksdb_sees_is_an_error_and_no_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path(), CREATE).unwrap();
+    commit(&store, &plain_history(9), 2, small());
+    drop(store);
+    fs::write(dir.path().join("log/CURRENT"), "MANIFEST-000000\n").unwrap();
+    assert!(matches!(Store::open(dir.path(), WRITE).err(), Some(LogError::Io { .. })));
+}
+
+/// The write-ahead log of a store, and where it is.
+fn write_ahead_log(path: &Path) -> (PathBuf, Vec<u8>) {
+    let is_wal = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "log");
+    let mut files = fs::read_dir(path.join("log")).unwrap().map(|entry| entry.unwrap().path()).filter(is_wal);
+    let file = files.next().unwrap();
+    assert_eq!(files.count(), 0);
+    (file.clone(), fs::read(file).unwrap())
+}
+
+/// Nine events in five commits, and the write-ahead log that holds them.
+fn nine_events(path: &Path) -> (Vec<crate::domain::Event>, PathBuf, Vec<u8>) {
+    let events = plain_history(9);
+    let store = Store::open(path, CREATE).unwrap();
+    let (committer, _) = super::super::fixtures::start(&store, small());
+    for part in super::super::arbitrary::hashed(&store.identity().hash_key, &events).chunks(2) {
+        super::super::fixtures::send(&committer, super::super::Append::Events(part.to_vec()));
+    }
+    committer.stop().unwrap();
+    drop(store);
+    let (wal, bytes) = write_ahead_log(path);
+    (events, wal, bytes)
+}
+
+/// What a crash may leave: the write-ahead log ends anywhere. The store opens, and holds whole commits.
+#[test]
+fn a_torn_tail_costs_the_commits_that_it_tears_and_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let (events, wal, whole) = nine_events(dir.path());
+    let mut lengths = Vec::new();
+    for cut in (0..whole.len()).rev().step_by(whole.len() / 12) {
+        // Opening flushes what it recovers, so each cut starts from a copy.
+        let copy = tempfile::tempdir().unwrap();
+        fs::create_dir(copy.path().join("log")).unwrap();
+        for entry in fs::read_dir(dir.path().join("log")).unwrap() {
+            let entry = entry.unwrap();
+            fs::copy(entry.path(), copy.path().join("log").join(entry.file_name())).unwrap();
+        }
+        fs::write(copy.path().join("log").join(wal.file_name().unwrap()), &whole[..cut]).unwrap();
+        let store = Store::open(copy.path(), WRITE).unwrap();
+        let left = replayed(&store).unwrap();
+        assert_eq!(left, events[..left.len()], "cut at {cut}");
+        assert_eq!(store.verify(&mut |_, _| ()).unwrap().findings, [], "cut at {cut}");
+        lengths.push(left.len());
+    }
+    assert!(lengths.is_sorted_by(|more, less| more >= less), "{lengths:?}");
+    assert!(lengths.first() > lengths.last(), "{lengths:?}");
+}
+
+#[test]
+fn damage_before_the_tail_of_the_write_ahead_log_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, wal, mut bytes) = nine_events(dir.path());
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(wal, bytes).unwrap();
+    assert!(matches!(Store::open(dir.path(), WRITE).err(), Some(LogError::Io { .. })));
+}
+
+#[test]
+fn errors_say_what_to_do() {
+    let path = PathBuf::from("/data");
+    for (error, advice) in [
+        (LogError::Locked { path: path.clone() }, "stop that one"),
+        (LogError::Missing { path: path.clone() }, "check the path"),
+        (LogError::NotAStore { path, what: "it holds `x`".to_owned() }, "name another one"),
+        (LogError::Version { found: 2, supported: 1 }, "or a newer one"),
+        (LogError::corrupt(Sequence::new(3), "a batch", Malformed("it ends too early")), "sequence 3"),
+        (LogError::io("writing a commit", &"no space"), "free space"),
+        (LogError::Failed, "restart"),
+    ] {
+        assert!(error.to_string().contains(advice), "{error}");
+    }
+}

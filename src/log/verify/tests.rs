@@ -1,0 +1,141 @@
+use super::super::arbitrary::plain_history;
+use super::super::fixtures::{content, delete, holding, tamper};
+use super::super::{LogError, Write};
+use super::*;
+
+/// Twenty events in batches of two, at most five to a commit.
+fn store() -> Store {
+    holding(&plain_history(20))
+}
+
+/// Where and what, of everything that is found.
+fn findings(store: &Store) -> Vec<(Area, u64, String)> {
+    let report = store.verify(&mut |done, total| assert!(done <= total + 20)).unwrap();
+    assert_eq!(report.is_sound(), report.findings.is_empty());
+    report.findings.into_iter().map(|finding| (finding.area, finding.sequence.value(), finding.what)).collect()
+}
+
+#[test]
+fn a_sound_store_has_no_findings() {
+    assert_eq!(findings(&store()), []);
+    assert_eq!(findings(&Store::in_memory().unwrap()), []);
+}
+
+#[test]
+fn a_deleted_batch_is_found_wherever_it_was() {
+    let batches = content(&store(), Area::Log).len();
+    for index in 0..batches {
+        let store = store();
+        let (key, value) = content(&store, Area::Log)[index].clone();
+        let gone = Batch::read(&value).unwrap();
+        delete(&store, Area::Log, &key);
+        let found = findings(&store);
+        let first = gone.head().first.value();
+        assert!(found.iter().any(|(area, sequence, _)| *area == Area::Log && *sequence == first), "{index}: {found:?}");
+        // The index still names its events.
+        let named = found.iter().filter(|(area, ..)| *area == Area::Entity).count();
+        assert_eq!(named as u64, gone.count(), "{index}: {found:?}");
+    }
+}
+
+#[test]
+fn swapped_batches_are_found() {
+    let store = store();
+    let log = content(&store, Area::Log);
+    tamper(&store, Area::Log, Write::Put { key: &log[2].0, value: &log[3].1 });
+    tamper(&store, Area::Log, Write::Put { key: &log[3].0, value: &log[2].1 });
+    let found = findings(&store);
+    assert!(found.iter().any(|(area, _, what)| *area == Area::Log && what.contains("key of another")), "{found:?}");
+}
+
+#[test]
+fn a_changed_byte_is_found_wherever_it_is() {
+    let (key, value) = content(&store(), Area::Log)[4].clone();
+    for at in 0..value.len() {
+        let store = store();
+        // Times, names and so the lengths of batches are the same in every such store; the ids are not.
+        let mut changed = content(&store, Area::Log)[4].1.clone();
+        changed[at] ^= 0x10;
+        tamper(&store, Area::Log, Write::Put { key: &key, value: &changed });
+        let found = findings(&store);
+        assert!(found.iter().any(|(area, ..)| *area == Area::Log), "byte {at}");
+    }
+}
+
+/// A forger who recomputes the checksum of what he changed still breaks the chain.
+#[test]
+fn a_batch_that_was_replaced_whole_is_found() {
+    let (one, other) = (store(), store());
+    let log = content(&one, Area::Log);
+    let foreign = content(&other, Area::Log);
+    tamper(&one, Area::Log, Write::Put { key: &log[3].0, value: &foreign[3].1 });
+    let found = findings(&one);
+    assert!(found.iter().any(|(_, _, what)| what.contains("another log")), "{found:?}");
+    assert!(found.iter().any(|(_, _, what)| what.contains("does not name")), "{found:?}");
+}
+
+#[test]
+fn missing_and_extra_and_wrong_index_entries_are_found() {
+    type Change<'a> = &'a dyn Fn(&Store, &[u8], &[u8]);
+    let case = |change: Change<'_>| {
+        let store = store();
+        let (key, value) = content(&store, Area::Entity)[8].clone();
+        let (_, sequence) = read_entity_key(&key).unwrap();
+        change(&store, &key, &value);
+        let found = findings(&store);
+        assert!(found.iter().all(|(area, ..)| *area == Area::Entity), "{found:?}");
+        found.into_iter().map(|(_, at, what)| (at == sequence.value(), what)).collect::<Vec<_>>()
+    };
+    let lacks = (true, "the index lacks an event of the log".to_owned());
+    let extra = |here| (here, "the index names an event that the log does not have there".to_owned());
+    assert_eq!(case(&|store, key, _| delete(store, Area::Entity, key)), std::slice::from_ref(&lacks));
+
+    let foreign = EntityHash::from_be_bytes([9; 16]);
+    let add = |store: &Store, sequence: u64, value: &[u8]| {
+        let key = entity_key(foreign, Sequence::new(sequence));
+        tamper(store, Area::Entity, Write::Put { key: &key, value });
+    };
+    assert_eq!(case(&|store, _, _| add(store, 99, &[0, 0])), [extra(false)]);
+    let moved = case(&|store, key, value| {
+        delete(store, Area::Entity, key);
+        add(store, read_entity_key(key).unwrap().1.value(), value);
+    });
+    assert_eq!(moved, [lacks, extra(true)]);
+    let wrong = case(&|store, key, _| tamper(store, Area::Entity, Write::Put { key, value: &[9, 0] }));
+    assert_eq!(wrong[0], (true, "the index names a wrong batch".to_owned()));
+    let short = case(&|store, _, _| tamper(store, Area::Entity, Write::Put { key: b"short", value: b"" }));
+    assert_eq!(short, [(false, "the index has a key of a wrong length".to_owned())]);
+}
+
+#[test]
+fn a_tail_that_was_cut_off_is_found_by_the_head() {
+    let store = store();
+    for (key, _) in content(&store, Area::Log).into_iter().skip(7) {
+        delete(&store, Area::Log, &key);
+    }
+    let found = findings(&store);
+    assert!(found.iter().any(|(_, _, what)| what.contains("missing at its end")), "{found:?}");
+}
+
+#[test]
+fn a_head_that_cannot_be_read_is_an_error() {
+    let store = store();
+    tamper(&store, Area::Meta, Write::Put { key: b"head", value: b"nonsense" });
+    assert!(matches!(store.verify(&mut |_, _| ()), Err(LogError::Corrupt { .. })));
+}
+
+#[test]
+fn a_damaged_block_of_the_access_journal_is_found() {
+    let store = store();
+    let key = super::super::key::access_key(crate::types::Timestamp::from_unix_ms(5), 0, 0);
+    tamper(&store, Area::Access, Write::Put { key: &key, value: b"nonsense" });
+    assert_eq!(findings(&store).len(), 1);
+}
+
+#[test]
+fn endless_damage_is_counted_and_not_listed() {
+    let store = store();
+    let mut report = store.verify(&mut |_, _| ()).unwrap();
+    (0..FINDINGS_MAX + 5).for_each(|_| report.add(Area::Log, Sequence::ZERO, "again"));
+    assert_eq!((report.findings.len(), report.findings_untold), (FINDINGS_MAX, 5));
+}

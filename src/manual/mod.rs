@@ -1,0 +1,19 @@
+//! The manual: pages for whoever works on the store or with it. They lie beside this file as Markdown, and rustdoc
+//! renders each as a module, so that its links and examples are checked with the code.
+//!
+//! May use: nothing. Never: code.
+
+#[doc = include_str!("architecture.md")]
+pub mod architecture {}
+
+#[doc = include_str!("errors.md")]
+pub mod errors {}
+
+#[doc = include_str!("glossary.md")]
+pub mod glossary {}
+
+#[doc = include_str!("limits.md")]
+pub mod limits {}
+
+#[doc = include_str!("style.md")]
+pub mod style {}

@@ -1,0 +1,87 @@
+//! Memory for packed records: large chunks that never move, so that growing copies nothing.
+
+/// Bytes of a chunk. Large enough that the tail wasted at its end is small against it, small enough that a store of
+/// a few entities stays small.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// log2 of [`CHUNK_BYTES`].
+const CHUNK_BITS: u32 = CHUNK_BYTES.trailing_zeros();
+
+/// Where a record begins: chunk number above, offset in the chunk below.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place(u64);
+
+impl Place {
+    /// The first place of all.
+    pub(super) const START: Place = Place(0);
+
+    fn new(chunk: usize, offset: usize) -> Place {
+        Place(((chunk as u64) << CHUNK_BITS) | offset as u64)
+    }
+
+    /// The place as a number below 2^40, for an index to store.
+    pub(super) fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The place with this number.
+    pub(super) fn from_number(number: u64) -> Place {
+        Place(number)
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "a place was made from two usize")]
+    fn parts(self) -> (usize, usize) {
+        ((self.0 >> CHUNK_BITS) as usize, (self.0 as usize) & (CHUNK_BYTES - 1))
+    }
+}
+
+/// Records one behind the other. Nothing is ever freed: records are overwritten in place or abandoned.
+#[derive(Default)]
+pub(super) struct Arena {
+    chunks: Vec<Vec<u8>>,
+}
+
+impl Arena {
+    /// Appends a record and says where.
+    ///
+    /// # Panics
+    /// When the record is longer than a chunk; the limits of entities and attributes forbid it.
+    pub(super) fn push(&mut self, record: &[u8]) -> Place {
+        assert!(record.len() <= CHUNK_BYTES, "a record of {} bytes", record.len());
+        let fits = self.chunks.last().is_some_and(|chunk| chunk.len() + record.len() <= CHUNK_BYTES);
+        if !fits {
+            self.chunks.push(Vec::with_capacity(CHUNK_BYTES));
+        }
+        let last = self.chunks.len() - 1;
+        let chunk = &mut self.chunks[last];
+        let place = Place::new(last, chunk.len());
+        chunk.extend_from_slice(record);
+        place
+    }
+
+    /// The bytes from a place to the end of its chunk; empty where the chunk ends there.
+    pub(super) fn at(&self, place: Place) -> &[u8] {
+        let (chunk, offset) = place.parts();
+        self.chunks.get(chunk).and_then(|chunk| chunk.get(offset..)).unwrap_or_default()
+    }
+
+    /// Likewise, to write.
+    pub(super) fn at_mut(&mut self, place: Place) -> &mut [u8] {
+        let (chunk, offset) = place.parts();
+        self.chunks.get_mut(chunk).and_then(|chunk| chunk.get_mut(offset..)).unwrap_or_default()
+    }
+
+    /// The place `bytes` behind `place`, or the start of the next chunk when this one ends there; `None` at the end.
+    pub(super) fn next(&self, place: Place, bytes: usize) -> Option<Place> {
+        let (chunk, offset) = place.parts();
+        if offset + bytes < self.chunks.get(chunk)?.len() {
+            Some(Place::new(chunk, offset + bytes))
+        } else {
+            self.chunks.get(chunk + 1).filter(|next| !next.is_empty()).map(|_| Place::new(chunk + 1, 0))
+        }
+    }
+
+    /// Bytes held from the allocator.
+    pub(super) fn bytes(&self) -> usize {
+        self.chunks.len() * CHUNK_BYTES
+    }
+}

@@ -1,0 +1,13 @@
+//! Floor 3, projections: what is derived from the log and kept in memory. Each is a function of the events and can be
+//! rebuilt from them at any time (P3).
+//!
+//! May use: `types`, `domain`, and the log's plain data. Never: RocksDB, faces, sockets, clocks.
+
+mod arena;
+pub mod current;
+pub mod nonces;
+pub mod state_hash;
+
+pub use current::{Current, Walk};
+pub use nonces::{Claimed, Nonces, Remembered};
+pub use state_hash::StateHash;

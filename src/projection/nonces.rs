@@ -1,0 +1,200 @@
+//! The memory of nonces (P8): which command used which, for as long as a repetition could still be asked.
+//!
+//! Shards own entities, nonces belong to principals; so this is the one projection that all shards share. It is
+//! striped, each stripe behind a lock that is held for one look-up, and nothing blocks while holding one.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hashbrown::HashMap;
+
+use crate::domain::{Change, Command, Event};
+use crate::types::limits::REPLAY_WINDOW_S;
+use crate::types::{Attributes, Entity, HashKey, Nonce, Principal, Sequence, Timestamp};
+
+/// Locks, so that shards seldom wait for each other.
+const STRIPES: usize = 64;
+
+/// A nonce is remembered this long after it was used: a `ts` may lie the window ahead of the clock, and is
+/// acceptable until the clock has passed it by the window.
+const REMEMBERED_MS: u64 = 2 * REPLAY_WINDOW_S * 1000;
+
+/// What uses of nonces are remembered.
+pub struct Nonces {
+    key: HashKey,
+    stripes: Vec<Mutex<Stripe>>,
+    stripe_entries_max: usize,
+}
+
+#[derive(Default)]
+struct Stripe {
+    uses: HashMap<u128, Use, std::hash::RandomState>,
+    /// In the order of use, which is the order of forgetting.
+    order: VecDeque<(u64, u128)>,
+}
+
+#[derive(Clone, Copy)]
+struct Use {
+    fingerprint: u128,
+    sequence: Sequence,
+    time: Timestamp,
+}
+
+/// One remembered use, as it stands in a snapshot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Remembered {
+    /// Keyed hash of principal and nonce.
+    pub nonce: u128,
+    /// Keyed hash of the command.
+    pub fingerprint: u128,
+    /// The event that the command made.
+    pub sequence: Sequence,
+    /// The time of that event.
+    pub time: Timestamp,
+}
+
+/// What was known of a nonce when a command claimed it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Claimed {
+    /// Nothing; it is this command's now, and must be settled or released.
+    Fresh,
+    /// The same command made this event with it.
+    Same {
+        /// The place of the event.
+        sequence: Sequence,
+        /// The time of the event.
+        time: Timestamp,
+    },
+    /// Another command has it.
+    Other,
+    /// There is no room to remember one more.
+    Full,
+}
+
+impl Nonces {
+    /// An empty memory under the store's key, for at the most about `entries_max` nonces.
+    pub fn new(key: HashKey, entries_max: usize) -> Nonces {
+        let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
+        Nonces { key, stripes, stripe_entries_max: entries_max.div_ceil(STRIPES).max(1) }
+    }
+
+    /// The name of a principal's nonce in this memory.
+    pub fn name(&self, principal: &Principal, nonce: &Nonce) -> u128 {
+        // The principal's length before it keeps ("ab", "c") and ("a", "bc") apart.
+        let text = format!("{}:{}{}", principal.name().len(), principal.name(), nonce.as_str());
+        u128::from_be_bytes(self.key.hash(&text).to_be_bytes())
+    }
+
+    /// What makes two commands the same: verb, entity, kind and attributes; not `ts`, which a retry may renew.
+    /// `None` for a command that changes nothing.
+    pub fn fingerprint(&self, command: &Command) -> Option<u128> {
+        match command {
+            Command::Register { subject, attributes } => Some(self.print("+", &subject.entity, attributes)),
+            Command::Remove { subject } => Some(self.print_removal(&subject.entity)),
+            Command::Verify { .. } | Command::Audit { .. } => None,
+        }
+    }
+
+    /// A removal's fingerprint leaves the kind out: the command does not name it, the event does.
+    fn print_removal(&self, entity: &Entity) -> u128 {
+        u128::from_be_bytes(self.key.hash(&format!("-{}", entity.as_str())).to_be_bytes())
+    }
+
+    fn print(&self, verb: &str, entity: &Entity, attributes: &Attributes) -> u128 {
+        let (kind, name) = (entity.kind().name(), entity.as_str());
+        let text = format!("{verb}{kind} {}:{name}{}", name.len(), attributes.as_str());
+        u128::from_be_bytes(self.key.hash(&text).to_be_bytes())
+    }
+
+    /// Claims a nonce for a command, both by the names above.
+    pub fn claim(&self, nonce: u128, fingerprint: u128, now: Timestamp) -> Claimed {
+        let mut stripe = self.stripe(nonce);
+        stripe.forget(now);
+        match stripe.uses.get(&nonce) {
+            Some(known) if known.fingerprint == fingerprint && known.sequence != Sequence::ZERO => {
+                Claimed::Same { sequence: known.sequence, time: known.time }
+            }
+            Some(_) => Claimed::Other,
+            None if stripe.uses.len() >= self.stripe_entries_max => Claimed::Full,
+            None => {
+                stripe.uses.insert(nonce, Use { fingerprint, sequence: Sequence::ZERO, time: now });
+                Claimed::Fresh
+            }
+        }
+    }
+
+    /// Notes the event that the claiming command made.
+    pub fn settle(&self, nonce: u128, sequence: Sequence, time: Timestamp) {
+        let mut stripe = self.stripe(nonce);
+        if let Some(known) = stripe.uses.get_mut(&nonce) {
+            known.sequence = sequence;
+            known.time = time;
+            stripe.order.push_back((time.unix_ms(), nonce));
+        }
+    }
+
+    /// Gives a nonce back: its command was denied and changed nothing.
+    pub fn release(&self, nonce: u128) {
+        self.stripe(nonce).uses.remove(&nonce);
+    }
+
+    /// Remembers the use that an event of the log records, as seen from `now`.
+    pub fn apply(&self, event: &Event, now: Timestamp) {
+        let Some(once) = &event.once else { return };
+        let fingerprint = match &event.change {
+            Change::Registered { attributes } => self.print("+", &event.entity, attributes),
+            Change::Removed => self.print_removal(&event.entity),
+        };
+        let nonce = self.name(&event.principal, &once.nonce);
+        self.remember(Remembered { nonce, fingerprint, sequence: event.sequence, time: event.time }, now);
+    }
+
+    /// Remembers a use that a snapshot records, as seen from `now`. What is too old is not kept, what is known already
+    /// is not kept twice.
+    pub fn remember(&self, seen: Remembered, now: Timestamp) {
+        if seen.time.unix_ms() + REMEMBERED_MS < now.unix_ms() {
+            return;
+        }
+        let mut stripe = self.stripe(seen.nonce);
+        let known = Use { fingerprint: seen.fingerprint, sequence: seen.sequence, time: seen.time };
+        if stripe.uses.insert(seen.nonce, known).is_none() {
+            stripe.order.push_back((seen.time.unix_ms(), seen.nonce));
+        }
+    }
+
+    /// Every settled use that is remembered for a share of the stripes: share `part` of `parts`.
+    pub fn visit(&self, part: usize, parts: usize, visitor: &mut dyn FnMut(Remembered)) {
+        for stripe in self.stripes.iter().skip(part).step_by(parts.max(1)) {
+            let stripe = lock(stripe);
+            for (nonce, known) in stripe.uses.iter().filter(|(_, known)| known.sequence != Sequence::ZERO) {
+                let Use { fingerprint, sequence, time } = *known;
+                visitor(Remembered { nonce: *nonce, fingerprint, sequence, time });
+            }
+        }
+    }
+
+    #[allow(clippy::cast_possible_truncation, reason = "the low bits are meant")]
+    fn stripe(&self, nonce: u128) -> MutexGuard<'_, Stripe> {
+        lock(&self.stripes[nonce as usize % STRIPES])
+    }
+}
+
+impl Stripe {
+    fn forget(&mut self, now: Timestamp) {
+        while let Some((used_ms, nonce)) = self.order.front().copied() {
+            if used_ms + REMEMBERED_MS >= now.unix_ms() {
+                break;
+            }
+            self.order.pop_front();
+            self.uses.remove(&nonce);
+        }
+    }
+}
+
+/// A poisoned lock means that a shard panicked, which ends the process anyway.
+fn lock(stripe: &Mutex<Stripe>) -> MutexGuard<'_, Stripe> {
+    stripe.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

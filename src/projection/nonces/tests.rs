@@ -1,0 +1,86 @@
+use super::*;
+use crate::domain::Named;
+use crate::types::Once;
+
+const KEY: HashKey = HashKey::new([5; 16]);
+
+fn at(second: u64) -> Timestamp {
+    Timestamp::from_unix_s(1_000_000 + second)
+}
+
+fn register(name: &str, attributes: &str) -> Command {
+    let entity = Entity::parse(name).unwrap();
+    let subject = Named { hash: KEY.hash(entity.as_str()), entity };
+    Command::Register { subject, attributes: Attributes::from_canonical(attributes) }
+}
+
+#[test]
+fn a_nonce_belongs_to_the_command_that_used_it() {
+    let nonces = Nonces::new(KEY, 1000);
+    let nonce = Nonce::parse("0123456789abcdef01234567").unwrap();
+    let name = nonces.name(&Principal::Anonymous, &nonce);
+    let print = nonces.fingerprint(&register("a.example", "")).unwrap();
+    let other = nonces.fingerprint(&register("a.example", "{\"a\":1}")).unwrap();
+
+    assert_eq!(nonces.claim(name, print, at(0)), Claimed::Fresh);
+    assert_eq!(nonces.claim(name, print, at(0)), Claimed::Other, "claimed, and not settled yet");
+    nonces.release(name);
+    assert_eq!(nonces.claim(name, other, at(1)), Claimed::Fresh, "a denied command leaves its nonce free");
+    nonces.settle(name, Sequence::new(7), at(1));
+    assert_eq!(nonces.claim(name, other, at(2)), Claimed::Same { sequence: Sequence::new(7), time: at(1) });
+    assert_eq!(nonces.claim(name, print, at(2)), Claimed::Other);
+    assert_ne!(nonces.name(&Principal::from_name("bob"), &nonce), name, "another principal's nonce is another nonce");
+
+    assert_eq!(nonces.claim(name, other, at(601)), Claimed::Same { sequence: Sequence::new(7), time: at(1) });
+    assert_eq!(nonces.claim(name, print, at(602)), Claimed::Fresh, "forgotten when no repetition is acceptable");
+}
+
+#[test]
+fn the_log_gives_the_memory_back() {
+    let nonces = Nonces::new(KEY, 1000);
+    let nonce = Nonce::parse("0123456789abcdef01234567").unwrap();
+    let command = register("a.example", "{\"a\":1}");
+    let Command::Register { subject, attributes } = command.clone() else { unreachable!() };
+    let event = Event {
+        sequence: Sequence::new(9),
+        time: at(10),
+        principal: Principal::from_name("bob"),
+        once: Some(Once { made: at(10), nonce: nonce.clone() }),
+        entity: subject.entity.clone(),
+        change: Change::Registered { attributes },
+    };
+    nonces.apply(&event, at(20));
+    let name = nonces.name(&event.principal, &nonce);
+    let print = nonces.fingerprint(&command).unwrap();
+    let known = Claimed::Same { sequence: Sequence::new(9), time: at(10) };
+    assert_eq!(nonces.claim(name, print, at(30)), known);
+
+    let copy = Nonces::new(KEY, 1000);
+    (0..3).for_each(|part| nonces.visit(part, 3, &mut |seen| copy.remember(seen, at(40))));
+    assert_eq!(copy.claim(name, print, at(40)), known, "a snapshot gives it back too");
+
+    let removal = Command::Remove { subject };
+    let print = nonces.fingerprint(&removal).unwrap();
+    let removed = Event { sequence: Sequence::new(10), change: Change::Removed, ..event };
+    let fresh = Nonces::new(KEY, 1000);
+    fresh.apply(&removed, at(20));
+    assert_eq!(fresh.claim(name, print, at(30)), Claimed::Same { sequence: Sequence::new(10), time: at(10) });
+    let late = Nonces::new(KEY, 1000);
+    late.apply(&removed, at(611));
+    assert_eq!(late.claim(name, print, at(611)), Claimed::Fresh, "what is too old is not remembered");
+}
+
+#[test]
+fn memory_is_bounded() {
+    let nonces = Nonces::new(KEY, 64);
+    let mut full = 0;
+    for n in 0..1000_u128 {
+        match nonces.claim(n, 1, at(0)) {
+            Claimed::Fresh => nonces.settle(n, Sequence::new(1), at(0)),
+            Claimed::Full => full += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(full, 1000 - 64);
+    assert_eq!(nonces.claim(5000, 1, at(700)), Claimed::Fresh, "forgetting makes room");
+}

@@ -1,0 +1,205 @@
+//! Mailboxes between the cores.
+//!
+//! Each core has an inbox with two lanes: letters that ask something, bounded, and letters that answer, which always
+//! find room. The second can promise that because every answer belongs to a question that its receiver asked, and a
+//! core has a bounded number of questions open (`types::limits`). A letter that answers never waits behind one that asks.
+//!
+//! Waking: a core that found its lanes empty says that it sleeps, looks once more, and then waits for a byte from a
+//! socket pair, which its event loop can wait for like for any other input. Whoever puts a letter into the inbox of a
+//! sleeping core writes that byte; a core that is awake costs the sender nothing but a look.
+
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+
+use crossbeam::queue::{ArrayQueue, SegQueue};
+
+/// Letters that ask, waiting in one inbox. A letter holds all that one read of a connection asked of that core, so
+/// this is far more commands than it says; beyond it the senders hold their letters back.
+const ASKING_LETTERS_MAX: usize = 1024;
+
+/// One core's inbox.
+pub struct Inbox<Q, A> {
+    asking: ArrayQueue<Q>,
+    answering: SegQueue<A>,
+    sleeping: AtomicBool,
+    bell: UnixStream,
+}
+
+impl<Q, A> Inbox<Q, A> {
+    /// Puts a letter that asks; gives it back when there is no room.
+    ///
+    /// # Errors
+    /// The letter, when the lane is full: keep it and try again when the next answer comes.
+    pub fn ask(&self, letter: Q) -> Result<(), Q> {
+        self.asking.push(letter)?;
+        self.wake();
+        Ok(())
+    }
+
+    /// Puts a letter that answers. There is always room.
+    pub fn answer(&self, letter: A) {
+        self.answering.push(letter);
+        self.wake();
+    }
+
+    /// Takes the oldest letter that asks.
+    pub fn take_asking(&self) -> Option<Q> {
+        self.asking.pop()
+    }
+
+    /// Takes the oldest letter that answers.
+    pub fn take_answering(&self) -> Option<A> {
+        self.answering.pop()
+    }
+
+    /// Whether both lanes are empty.
+    pub fn is_empty(&self) -> bool {
+        self.asking.is_empty() && self.answering.is_empty()
+    }
+
+    /// Wakes the core if it sleeps, so that it looks at everything that others may have changed.
+    pub fn wake(&self) {
+        // The fence pairs with the one in `prepare_to_sleep`: either this side sees `sleeping`, or that side sees what
+        // was stored before this call.
+        fence(Ordering::SeqCst);
+        if self.sleeping.load(Ordering::Relaxed) && self.sleeping.swap(false, Ordering::AcqRel) {
+            self.ring();
+        }
+    }
+
+    /// Rings the bell whether or not the core sleeps. The core's own loop uses it to let its other tasks run before it
+    /// goes on.
+    pub fn ring(&self) {
+        // A full socket buffer means that bells are waiting to be heard already.
+        let _ = (&self.bell).write(&[1]);
+    }
+
+    /// Says that the core is about to sleep. If this returns false there is something to do; else the core MUST wait
+    /// for the bell. Whatever else it looks at before sleeping it MUST look at after this call.
+    pub fn prepare_to_sleep(&self) -> bool {
+        self.sleeping.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if self.is_empty() {
+            return true;
+        }
+        self.stay_awake();
+        false
+    }
+
+    /// Takes back what `prepare_to_sleep` said.
+    pub fn stay_awake(&self) {
+        self.sleeping.store(false, Ordering::Relaxed);
+    }
+}
+
+/// The inboxes of all cores.
+pub struct Mesh<Q, A> {
+    inboxes: Vec<Inbox<Q, A>>,
+}
+
+impl<Q, A> Mesh<Q, A> {
+    /// Inboxes for `cores` cores, and for each the end at which its bell is heard.
+    ///
+    /// # Errors
+    /// When the system has no more file descriptors.
+    pub fn new(cores: usize) -> io::Result<(Arc<Mesh<Q, A>>, Vec<UnixStream>)> {
+        let mut inboxes = Vec::with_capacity(cores);
+        let mut ears = Vec::with_capacity(cores);
+        for _ in 0..cores {
+            let (bell, ear) = UnixStream::pair()?;
+            bell.set_nonblocking(true)?;
+            let (asking, answering) = (ArrayQueue::new(ASKING_LETTERS_MAX), SegQueue::new());
+            inboxes.push(Inbox { asking, answering, sleeping: AtomicBool::new(false), bell });
+            ears.push(ear);
+        }
+        Ok((Arc::new(Mesh { inboxes }), ears))
+    }
+
+    /// The inbox of a core.
+    ///
+    /// # Panics
+    /// When there is no such core.
+    pub fn inbox(&self, core: usize) -> &Inbox<Q, A> {
+        &self.inboxes[core]
+    }
+
+    /// How many cores there are.
+    pub fn cores(&self) -> usize {
+        self.inboxes.len()
+    }
+
+    /// Wakes every core.
+    pub fn wake_all(&self) {
+        for inbox in &self.inboxes {
+            inbox.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::thread;
+
+    use super::*;
+
+    /// A lost wake-up would leave the receiver in `read` for ever.
+    #[test]
+    fn no_letter_is_slept_over() {
+        const LETTERS: u64 = 50_000;
+        let (mesh, mut ears) = Mesh::<u64, u64>::new(1).unwrap();
+        let mut ear = ears.pop().unwrap();
+        let senders: Vec<_> = (0..2)
+            .map(|lane| {
+                let mesh = Arc::clone(&mesh);
+                thread::spawn(move || {
+                    for n in 1..=LETTERS {
+                        if lane == 0 {
+                            mesh.inbox(0).answer(n);
+                        } else {
+                            while mesh.inbox(0).ask(n).is_err() {
+                                thread::yield_now();
+                            }
+                        }
+                    }
+                })
+            })
+            .collect();
+        let (mut asked, mut answered) = (0, 0);
+        let inbox = mesh.inbox(0);
+        while asked < LETTERS || answered < LETTERS {
+            while let Some(n) = inbox.take_asking() {
+                assert_eq!(n, asked + 1, "letters of one sender stay in order");
+                asked = n;
+            }
+            while let Some(n) = inbox.take_answering() {
+                assert_eq!(n, answered + 1, "letters of one sender stay in order");
+                answered = n;
+            }
+            if (asked < LETTERS || answered < LETTERS) && inbox.prepare_to_sleep() {
+                let mut heard = [0; 64];
+                assert_ne!(ear.read(&mut heard).unwrap(), 0);
+                inbox.stay_awake();
+            }
+        }
+        for sender in senders {
+            sender.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_full_lane_gives_the_letter_back_and_answers_still_pass() {
+        let (mesh, _ears) = Mesh::<usize, usize>::new(1).unwrap();
+        let inbox = mesh.inbox(0);
+        for n in 0..ASKING_LETTERS_MAX {
+            assert_eq!(inbox.ask(n), Ok(()));
+        }
+        assert_eq!(inbox.ask(7), Err(7));
+        inbox.answer(8);
+        assert_eq!(inbox.take_answering(), Some(8));
+        assert_eq!(inbox.take_asking(), Some(0));
+        assert_eq!(inbox.ask(7), Ok(()));
+    }
+}

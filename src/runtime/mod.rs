@@ -1,0 +1,14 @@
+//! Floor 2, machine: event loops, mailboxes between cores, clocks. No meaning.
+//!
+//! May use: `types`, `observe`. Never: `domain`, `log`, faces. monoio is named in `uring.rs` only, so that another
+//! runtime costs one file.
+
+pub mod clock;
+pub mod mailbox;
+pub mod notify;
+pub mod topology;
+pub mod uring;
+
+pub use clock::now;
+pub use mailbox::{Inbox, Mesh};
+pub use notify::Notify;

@@ -1,0 +1,179 @@
+//! The one door to monoio: event loops on io_uring, or on epoll where the kernel or the container closes the ring.
+//!
+//! What monoio 0.2.4 forbids is kept away from here on: nothing hands out its buffered readers and writers (one writes
+//! past its buffer), a pending read or accept is ended by [`Cancel`] and never dropped, no join handle crosses threads,
+//! and no task wakes itself in a loop.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::time::Duration;
+
+use monoio::buf::{Slice, SliceMut};
+use monoio::io::{
+    AsyncReadRent, AsyncWriteRent, CancelableAsyncReadRent, CancelableAsyncWriteRent, Canceller, OwnedReadHalf,
+    OwnedWriteHalf, Splitable,
+};
+use monoio::net::{TcpListener, TcpStream, UnixStream};
+use monoio::{IoUringDriver, LegacyDriver, RuntimeBuilder};
+
+/// Entries of a core's submission queue.
+const RING_ENTRIES: u32 = 1024;
+
+/// How an event loop waits for the kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Driver {
+    /// io_uring.
+    Uring,
+    /// epoll: slower, everywhere.
+    Epoll,
+}
+
+impl Driver {
+    /// The best driver that this kernel and container allow.
+    pub fn best() -> Driver {
+        if monoio::utils::detect_uring() { Driver::Uring } else { Driver::Epoll }
+    }
+
+    /// Its name for logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Driver::Uring => "io_uring",
+            Driver::Epoll => "epoll",
+        }
+    }
+}
+
+/// Runs an event loop on this thread until the future that `start` makes is done.
+///
+/// # Errors
+/// When the kernel grants no ring or no epoll instance (often: too little locked memory, `ulimit -l`).
+pub fn run<F: Future>(driver: Driver, start: impl FnOnce() -> F) -> io::Result<F::Output> {
+    match driver {
+        Driver::Uring => {
+            let mut runtime =
+                RuntimeBuilder::<IoUringDriver>::new().with_entries(RING_ENTRIES).enable_timer().build()?;
+            Ok(runtime.block_on(start()))
+        }
+        Driver::Epoll => {
+            let mut runtime = RuntimeBuilder::<LegacyDriver>::new().enable_timer().build()?;
+            Ok(runtime.block_on(start()))
+        }
+    }
+}
+
+/// Starts a task on this core.
+pub fn spawn(task: impl Future<Output = ()> + 'static) {
+    drop(monoio::spawn(task));
+}
+
+/// Waits.
+pub async fn sleep(duration: Duration) {
+    monoio::time::sleep(duration).await;
+}
+
+/// Ends pending reads and accepts without losing what they already have.
+#[derive(Default)]
+pub struct Cancel(RefCell<Canceller>);
+
+impl Cancel {
+    /// Ends all operations that were started with this and are pending now: each returns what it has got, or an error.
+    pub fn cancel(&self) {
+        let canceller = self.0.take();
+        *self.0.borrow_mut() = canceller.cancel();
+    }
+}
+
+/// A listening socket of one core.
+pub struct Listener(TcpListener);
+
+impl Listener {
+    /// Takes over a bound, listening socket.
+    ///
+    /// # Errors
+    /// When the event loop cannot watch it.
+    pub fn new(socket: std::net::TcpListener, driver: Driver) -> io::Result<Listener> {
+        // A ring waits by itself, and would report a non-blocking socket as not ready instead.
+        socket.set_nonblocking(driver == Driver::Epoll)?;
+        TcpListener::from_std(socket).map(Listener)
+    }
+
+    /// Waits for a connection.
+    ///
+    /// # Errors
+    /// When it was cancelled, or the system could not accept.
+    pub async fn accept(&self, cancel: &Cancel) -> io::Result<(Reader, Writer, SocketAddr)> {
+        let handle = cancel.0.borrow().handle();
+        let (stream, peer) = self.0.cancelable_accept(handle).await?;
+        // Answers are collected before they are written; waiting for more to send would only delay them.
+        stream.set_nodelay(true)?;
+        let (reader, writer) = stream.into_split();
+        Ok((Reader(reader), Writer(writer), peer))
+    }
+}
+
+/// The receiving half of a connection.
+pub struct Reader(OwnedReadHalf<TcpStream>);
+
+impl Reader {
+    /// Reads into `buffer` from `from` on, up to its length. Returns the buffer with how many bytes came; 0 is the end.
+    pub async fn read(&mut self, buffer: Vec<u8>, from: usize, cancel: &Cancel) -> (io::Result<usize>, Vec<u8>) {
+        let handle = cancel.0.borrow().handle();
+        let end = buffer.len();
+        let (result, slice) = self.0.cancelable_read(SliceMut::new(buffer, from, end), handle).await;
+        (result, slice.into_inner())
+    }
+}
+
+/// The sending half of a connection.
+pub struct Writer(OwnedWriteHalf<TcpStream>);
+
+impl Writer {
+    /// Writes all of `buffer` and gives it back.
+    pub async fn write_all(&mut self, mut buffer: Vec<u8>, cancel: &Cancel) -> (io::Result<()>, Vec<u8>) {
+        let (mut written, end) = (0, buffer.len());
+        while written < end {
+            let handle = cancel.0.borrow().handle();
+            let (result, slice) = self.0.cancelable_write(Slice::new(buffer, written, end), handle).await;
+            buffer = slice.into_inner();
+            match result {
+                Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buffer),
+                Ok(bytes) => written += bytes,
+                Err(error) => return (Err(error), buffer),
+            }
+        }
+        (Ok(()), buffer)
+    }
+
+    /// Says that nothing more will be sent.
+    pub async fn shutdown(&mut self) {
+        // The peer may be gone already, which is as good.
+        let _ = self.0.shutdown().await;
+    }
+}
+
+/// The end of a socket pair at which a core hears its bell.
+pub struct Ear {
+    stream: UnixStream,
+    buffer: Vec<u8>,
+}
+
+impl Ear {
+    /// Takes over the socket.
+    ///
+    /// # Errors
+    /// When the event loop cannot watch it.
+    pub fn new(socket: StdUnixStream, driver: Driver) -> io::Result<Ear> {
+        socket.set_nonblocking(driver == Driver::Epoll)?;
+        Ok(Ear { stream: UnixStream::from_std(socket)?, buffer: vec![0; 64] })
+    }
+
+    /// Waits for the bell, and takes all of its ringing.
+    pub async fn listen(&mut self) {
+        let buffer = std::mem::take(&mut self.buffer);
+        let (_, buffer) = self.stream.read(buffer).await;
+        self.buffer = buffer;
+    }
+}

@@ -1,0 +1,404 @@
+//! One core: its connections, its share of the entities, and what it owes the other cores.
+//!
+//! All methods are synchronous and run on the core's own thread. Two rules of order are kept here. Commands of one
+//! connection go out in the order in which they came. And a change goes to another core than the change before it
+//! only when that one has its place in the log (or was denied): so the log has the changes of a connection in the
+//! connection's order, although the cores work at the same time.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::domain::{Asked, Bulk, Command, Outcome, Request, Unavailable};
+use crate::engine::{Effect, Engine, Input};
+use crate::faces::{Face, Record, repsec};
+use crate::log::{Append, Lane, NotSent, ReaderPool};
+use crate::runtime::{Inbox, now};
+use crate::types::{Sequence, Timestamp};
+use crate::wire::json::Parser;
+
+use super::connection::Connection;
+use super::history;
+use super::journal::Journal;
+use super::letter::{Answers, Questions, Tag};
+use super::settings::Settings;
+use super::shared::Shared;
+
+/// Questions to history that one connection may have open: their answers are long, and each keeps a thread busy.
+const HISTORIES_MAX: usize = 4;
+/// Bytes of answers that wait for a slow peer before its connection is not read on.
+const UNREAD_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// What a core gets when the store has been recovered; until then it answers PING, and holds everything else.
+pub(super) struct Brain {
+    pub(super) engine: Engine<Tag>,
+    pub(super) log: Lane,
+    pub(super) readers: Arc<ReaderPool>,
+}
+
+/// One core's state.
+pub(super) struct Core {
+    pub(super) index: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) face: Arc<repsec::Settings>,
+    pub(super) brain: RefCell<Option<Brain>>,
+    pub(super) connections: RefCell<HashMap<u64, Rc<Connection>>>,
+    pub(super) journal: RefCell<Journal>,
+    /// Parses the messages of all connections of this core; its memory is worth sharing.
+    pub(super) parser: Rc<RefCell<Parser>>,
+    numbered: Cell<u64>,
+    /// What the engine knows to be durable.
+    durable: Cell<Sequence>,
+    failed: Cell<bool>,
+    outboxes: RefCell<Vec<Outbox>>,
+    /// What the log has still to be given, in order.
+    appends: RefCell<VecDeque<Append>>,
+    effects: Cell<Vec<Effect<Tag>>>,
+}
+
+/// What one core has still to send to another.
+#[derive(Default)]
+struct Outbox {
+    questions: Vec<(Tag, Asked)>,
+    letters: VecDeque<Questions>,
+    answers: Answers,
+}
+
+impl Core {
+    pub(super) fn new(index: usize, shared: Arc<Shared>, settings: Arc<Settings>, face: Arc<repsec::Settings>) -> Core {
+        let cores = shared.mesh.cores();
+        let parser = Parser::new(face.limits.depth_max);
+        let journal = Journal::new(u16::try_from(index).unwrap_or(u16::MAX));
+        Core {
+            index,
+            shared,
+            settings,
+            face,
+            brain: RefCell::new(None),
+            connections: RefCell::default(),
+            journal: RefCell::new(journal),
+            parser: Rc::new(RefCell::new(parser)),
+            numbered: Cell::new(0),
+            durable: Cell::new(Sequence::ZERO),
+            failed: Cell::new(false),
+            outboxes: RefCell::new((0..cores).map(|_| Outbox::default()).collect()),
+            appends: RefCell::default(),
+            effects: Cell::default(),
+        }
+    }
+
+    pub(super) fn inbox(&self) -> &Inbox<Questions, Answers> {
+        self.shared.mesh.inbox(self.index)
+    }
+
+    /// A number for a new connection, never given before.
+    pub(super) fn number(&self) -> u64 {
+        self.numbered.set(self.numbered.get() + 1);
+        self.numbered.get()
+    }
+
+    pub(super) fn remove(&self, connection: u64) {
+        if self.connections.borrow_mut().remove(&connection).is_some() {
+            self.shared.connections.fetch_sub(1, std::sync::atomic::Ordering::AcqRel);
+        }
+        if self.shared.stopping() {
+            self.inbox().ring();
+        }
+    }
+
+    /// Gives the core its entities, and lets go what was held for them.
+    pub(super) fn awake(&self, brain: Brain) {
+        *self.brain.borrow_mut() = Some(brain);
+        let waiting: Vec<Rc<Connection>> = self.connections.borrow().values().cloned().collect();
+        for connection in waiting {
+            self.pump(&connection);
+        }
+    }
+
+    /// Whether the connection must not be read: it has asked all that it may before it is answered.
+    pub(super) fn must_wait(&self, connection: &Connection) -> bool {
+        connection.held.borrow().is_some() || self.is_full(connection)
+    }
+
+    fn is_full(&self, connection: &Connection) -> bool {
+        let session = connection.session.borrow();
+        !session.wants_input() || session.unsent_bytes() >= UNREAD_ANSWER_BYTES_MAX
+    }
+
+    /// Sends out what the connection asks, as far as it may.
+    pub(super) fn pump(&self, connection: &Rc<Connection>) {
+        let now = now();
+        loop {
+            let held = connection.held.borrow_mut().take();
+            let next = match held {
+                Some(held) => Some(held),
+                None if self.is_full(connection) => break,
+                None => connection.session.borrow_mut().next(now).map(|step| (step.slot, step.asked)),
+            };
+            let Some((slot, asked)) = next else { break };
+            if let Some(asked) = self.dispatch(now, connection, slot, asked) {
+                *connection.held.borrow_mut() = Some((slot, asked));
+                break;
+            }
+        }
+        self.flush();
+        connection.writable.notify();
+        if !self.must_wait(connection) {
+            connection.room.notify();
+        }
+    }
+
+    /// Sends one question to its owners, or gives it back if it may not go yet.
+    fn dispatch(&self, now: Timestamp, connection: &Connection, slot: u64, asked: Asked) -> Option<Asked> {
+        if self.brain.borrow().is_none() {
+            return Some(asked);
+        }
+        let tag = Tag { core: self.index, connection: connection.id, slot };
+        match asked {
+            Asked::Bulk(bulk) => self.dispatch_bulk(now, tag, bulk),
+            Asked::One(request) => {
+                let owner = request.command.subject().hash.shard(self.shared.mesh.cores());
+                let (undecided_at, undecided) = connection.undecided.get();
+                let changes = request.command.changes_state();
+                let histories = connection.histories.borrow().len();
+                let history = is_history(&request);
+                if changes && undecided > 0 && undecided_at != owner || history && histories >= HISTORIES_MAX {
+                    return Some(Asked::One(request));
+                }
+                if history {
+                    connection.histories.borrow_mut().push(slot);
+                }
+                if changes && owner != self.index {
+                    connection.undecided.set((owner, undecided + 1));
+                }
+                self.ask(now, owner, tag, Asked::One(request));
+            }
+        }
+        None
+    }
+
+    /// Splits a bulk question into the parts that each core owns.
+    fn dispatch_bulk(&self, now: Timestamp, tag: Tag, bulk: Bulk) {
+        let cores = self.shared.mesh.cores();
+        if cores == 1 {
+            return self.ask(now, self.index, tag, Asked::Bulk(bulk));
+        }
+        let mut parts: Vec<Vec<_>> = (0..cores).map(|_| Vec::new()).collect();
+        for (position, subject) in bulk.subjects {
+            parts[subject.hash.shard(cores)].push((position, subject));
+        }
+        for (owner, subjects) in parts.into_iter().enumerate().filter(|(_, subjects)| !subjects.is_empty()) {
+            let part = Bulk { principal: bulk.principal.clone(), subjects };
+            self.ask(now, owner, tag, Asked::Bulk(part));
+        }
+    }
+
+    /// Asks the engine of this core, or writes to that of another.
+    fn ask(&self, now: Timestamp, owner: usize, tag: Tag, asked: Asked) {
+        if owner == self.index {
+            self.step(now, Input::Asked { tag, asked });
+        } else {
+            self.outboxes.borrow_mut()[owner].questions.push((tag, asked));
+        }
+    }
+
+    /// Takes one step of this core's engine, and does what it says.
+    fn step(&self, now: Timestamp, input: Input<Tag>) {
+        let mut effects = self.effects.take();
+        if let Some(brain) = self.brain.borrow_mut().as_mut() {
+            brain.engine.step(now, input, &mut effects);
+        }
+        let mut events = Vec::new();
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Append { hash, event } => events.push((hash, event)),
+                Effect::Answer { tag, outcome } => self.answer(tag, outcome),
+                Effect::Read { tag, command } => self.read_history(tag, command),
+            }
+        }
+        self.effects.set(effects);
+        if !events.is_empty() {
+            let mut appends = self.appends.borrow_mut();
+            // One message to the committer for all that was decided since the last flush.
+            match appends.back_mut() {
+                Some(Append::Events(gathered)) => gathered.append(&mut events),
+                _ => appends.push_back(Append::Events(events)),
+            }
+        }
+    }
+
+    fn read_history(&self, tag: Tag, command: Command) {
+        let mesh = Arc::clone(&self.shared.mesh);
+        let reply = move |outcome: Outcome| {
+            mesh.inbox(tag.core).answer(Answers { answers: vec![(tag, outcome)], decided: Vec::new() });
+        };
+        let submitted = match self.brain.borrow().as_ref() {
+            Some(brain) => history::job(command, brain.engine.durable(), reply)
+                .is_some_and(|job| brain.readers.try_submit(job).is_ok()),
+            None => false,
+        };
+        if !submitted {
+            self.answer(tag, Outcome::Unavailable(Unavailable::Overloaded));
+        }
+    }
+
+    fn answer(&self, tag: Tag, outcome: Outcome) {
+        if tag.core == self.index {
+            self.complete(tag, outcome);
+        } else {
+            self.outboxes.borrow_mut()[tag.core].answers.answers.push((tag, outcome));
+        }
+    }
+
+    /// Gives a connection of this core the answer to one of its questions.
+    fn complete(&self, tag: Tag, outcome: Outcome) {
+        let Some(connection) = self.connection(tag.connection) else { return };
+        connection.session.borrow_mut().complete(tag.slot, outcome);
+        connection.histories.borrow_mut().retain(|slot| *slot != tag.slot);
+        connection.writable.notify();
+    }
+
+    fn connection(&self, number: u64) -> Option<Rc<Connection>> {
+        self.connections.borrow().get(&number).cloned()
+    }
+
+    /// Takes the answers that can be written, in order, and notes them in the access journal.
+    pub(super) fn collect(&self, connection: &Connection, plaintext: &mut Vec<u8>) {
+        let mut session = connection.session.borrow_mut();
+        session.take_output(plaintext);
+        let mut journal = self.journal.borrow_mut();
+        session.take_records(&mut |record: Record| journal.note(now(), connection.peer, &record));
+    }
+
+    /// Works off what other cores have written. Returns whether there was anything.
+    pub(super) fn receive(&self) -> bool {
+        let mut progress = false;
+        while let Some(letter) = self.inbox().take_answering() {
+            progress = true;
+            self.receive_answers(letter);
+        }
+        progress |= self.receive_progress();
+        if self.brain.borrow().is_some() {
+            if let Some(letter) = self.inbox().take_asking() {
+                progress = true;
+                let now = now();
+                for (tag, asked) in letter.questions {
+                    let changes = matches!(&asked, Asked::One(request) if request.command.changes_state());
+                    self.step(now, Input::Asked { tag, asked });
+                    if changes {
+                        self.outboxes.borrow_mut()[letter.from].answers.decided.push(tag.connection);
+                    }
+                }
+            }
+        }
+        progress
+    }
+
+    fn receive_answers(&self, letter: Answers) {
+        let mut touched: Vec<u64> = Vec::new();
+        for (tag, outcome) in letter.answers {
+            self.complete(tag, outcome);
+            touched.push(tag.connection);
+        }
+        for number in letter.decided {
+            if let Some(connection) = self.connection(number) {
+                let (owner, undecided) = connection.undecided.get();
+                connection.undecided.set((owner, undecided.saturating_sub(1)));
+                touched.push(number);
+            }
+        }
+        touched.sort_unstable();
+        touched.dedup();
+        // What was held for these may go out now.
+        for connection in touched.into_iter().filter_map(|number| self.connection(number)) {
+            if connection.held.borrow().is_some() {
+                self.pump(&connection);
+            }
+        }
+    }
+
+    /// Tells the engine what has become durable, or that nothing will any more.
+    fn receive_progress(&self) -> bool {
+        let durable = self.shared.durable();
+        let news = durable > self.durable.get();
+        if news {
+            self.durable.set(durable);
+            self.step(now(), Input::Durable(durable));
+        }
+        let failed = self.shared.failed() && !self.failed.replace(self.shared.failed());
+        if failed {
+            self.step(now(), Input::Failed);
+        }
+        news || failed
+    }
+
+    /// Sends what has gathered for other cores and for the log.
+    pub(super) fn flush(&self) {
+        for (core, outbox) in self.outboxes.borrow_mut().iter_mut().enumerate() {
+            if !outbox.answers.is_empty() {
+                self.shared.mesh.inbox(core).answer(std::mem::take(&mut outbox.answers));
+            }
+            if !outbox.questions.is_empty() {
+                let questions = std::mem::take(&mut outbox.questions);
+                outbox.letters.push_back(Questions { from: self.index, questions });
+            }
+            while let Some(letter) = outbox.letters.pop_front() {
+                if let Err(letter) = self.shared.mesh.inbox(core).ask(letter) {
+                    outbox.letters.push_front(letter);
+                    break;
+                }
+            }
+        }
+        self.flush_log();
+    }
+
+    fn flush_log(&self) {
+        let brain = self.brain.borrow();
+        let Some(brain) = brain.as_ref() else { return };
+        let mut appends = self.appends.borrow_mut();
+        while let Some(append) = appends.pop_front() {
+            match brain.log.try_send(append) {
+                Ok(()) => {}
+                // The committer is behind; its next sync wakes this core, which then tries again.
+                Err(NotSent::Full(append)) => {
+                    appends.push_front(append);
+                    break;
+                }
+                // The committer has failed, and said so: what was appended will never be durable.
+                Err(NotSent::Closed(_)) => {}
+            }
+        }
+    }
+
+    /// Queues something for the log behind what is queued.
+    pub(super) fn append(&self, append: Append) {
+        self.appends.borrow_mut().push_back(append);
+    }
+
+    /// How many messages the log has not been given yet, since it is behind.
+    pub(super) fn unsent_appends(&self) -> usize {
+        self.appends.borrow().len()
+    }
+
+    /// Whether nothing waits to be sent to other cores or to the log, or to become durable.
+    pub(super) fn is_quiet(&self) -> bool {
+        let sent = self.outboxes.borrow().iter().all(|outbox| outbox.letters.is_empty() && outbox.answers.is_empty());
+        let pending = self.brain.borrow().as_ref().map_or(0, |brain| brain.engine.pending());
+        sent && pending == 0 && self.appends.borrow().is_empty()
+    }
+
+    /// Whether anything has changed that the core has not looked at yet, besides its inbox.
+    pub(super) fn has_news(&self) -> bool {
+        self.shared.durable() > self.durable.get() || self.shared.failed() != self.failed.get()
+    }
+}
+
+/// Whether the answer is read from the log by another thread.
+fn is_history(request: &Request) -> bool {
+    match &request.command {
+        Command::Audit { .. } | Command::Verify { at: Some(_), .. } => true,
+        Command::Verify { at: None, .. } | Command::Register { .. } | Command::Remove { .. } => false,
+    }
+}

@@ -1,0 +1,66 @@
+//! The access journal of one core: commands that changed nothing, on their way to disk (P4).
+//!
+//! Records gather in memory and go to the log behind the answers, at the latest after [`LOSS_WINDOW`]: that much of the
+//! journal a crash may lose, and no more. Peers stand in it under pseudonyms.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::faces::Record;
+use crate::log::{AccessBlock, AccessRecord};
+use crate::types::{HashKey, Timestamp};
+
+/// How old a record may be when it is given to the log.
+pub(super) const LOSS_WINDOW: Duration = Duration::from_secs(1);
+/// Bytes after which a block is given to the log before its time.
+const BLOCK_BYTES_MAX: usize = 64 * 1024;
+
+/// Records of one core that the log has not got yet.
+pub(super) struct Journal {
+    shard: u16,
+    block: Option<AccessBlock>,
+}
+
+impl Journal {
+    pub(super) fn new(shard: u16) -> Journal {
+        Journal { shard, block: None }
+    }
+
+    /// Notes an answer. Changes that took effect are events, and need no second record.
+    pub(super) fn note(&mut self, now: Timestamp, peer: u64, record: &Record) {
+        if record.changed {
+            return;
+        }
+        let block = self.block.get_or_insert_with(|| AccessBlock::new(self.shard, now));
+        block.push(&AccessRecord {
+            time: now,
+            command: record.command,
+            status: record.status,
+            entity: record.entity.map_or(0, AccessRecord::entity_front),
+            peer,
+        });
+    }
+
+    /// Takes the block if it is full or old enough, or in any case with `all`.
+    pub(super) fn take(&mut self, now: Timestamp, all: bool) -> Option<AccessBlock> {
+        let age_ms = u128::from(now.unix_ms().saturating_sub(self.block.as_ref()?.start().unix_ms()));
+        let due = self.block.as_ref()?.len_bytes() >= BLOCK_BYTES_MAX || age_ms >= LOSS_WINDOW.as_millis() / 2;
+        if all || due { self.block.take() } else { None }
+    }
+}
+
+/// Makes pseudonyms of addresses. Its key lives as long as the process and is written nowhere, so that pseudonyms of
+/// two runs cannot be joined, nor an address be found by trying all of them.
+pub(super) struct Pseudonyms(HashKey);
+
+impl Pseudonyms {
+    pub(super) fn new() -> Result<Pseudonyms, getrandom::Error> {
+        let mut key = [0; 16];
+        getrandom::fill(&mut key)?;
+        Ok(Pseudonyms(HashKey::new(key)))
+    }
+
+    pub(super) fn of(&self, address: IpAddr) -> u64 {
+        self.0.hash(&address.to_canonical().to_string()).table_bits()
+    }
+}

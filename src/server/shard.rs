@@ -1,0 +1,244 @@
+//! The event loop of one core: accepting, hearing from the other cores, looking after what takes too long, stopping.
+
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::faces::Face;
+use crate::faces::repsec::{self, Session};
+use crate::log::Append;
+use crate::projection::{Nonces, StateHash};
+use crate::runtime::uring::{self, Cancel, Driver, Ear, Listener};
+use crate::runtime::{now, topology};
+use crate::types::{Principal, Timestamp};
+
+use super::connection::{self, Connection, LINGER};
+use super::core::{Brain, Core};
+use super::error::StartError;
+use super::journal::Pseudonyms;
+use super::settings::Settings;
+use super::shared::Shared;
+use super::snapshot;
+use super::tls::Tls;
+
+/// How often a core looks after timeouts, its journal and snapshots.
+const SWEEP: Duration = Duration::from_millis(250);
+/// Rounds of letters after which a core lets its connections run before it goes on.
+const ROUNDS_MAX: usize = 16;
+/// How long a core waits after the system could not accept (too many open files, mostly).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What a core gets when the store has been recovered.
+pub(super) struct Arrival {
+    pub(super) brain: Brain,
+    pub(super) nonces: Arc<Nonces>,
+}
+
+/// All that a core's thread starts with.
+pub(super) struct CoreStart {
+    pub(super) index: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) face: Arc<repsec::Settings>,
+    pub(super) pseudonyms: Arc<Pseudonyms>,
+    pub(super) listener: TcpListener,
+    pub(super) ear: UnixStream,
+    pub(super) driver: Driver,
+    /// Where the entities arrive; the core is woken then.
+    pub(super) arrival: Arc<Mutex<Option<Arrival>>>,
+    /// Told once the event loop runs.
+    pub(super) up: crossbeam::channel::Sender<()>,
+}
+
+/// Runs a core until the server stops, and returns the hash of its state.
+///
+/// # Errors
+/// When the kernel gives no event loop.
+pub(super) fn run(start: CoreStart) -> Result<StateHash, StartError> {
+    topology::pin(start.index);
+    let driver = start.driver;
+    let failed = |source| StartError::EventLoop { driver: driver.name(), source };
+    uring::run(driver, move || serve(start)).map_err(failed)?.map_err(failed)
+}
+
+async fn serve(start: CoreStart) -> std::io::Result<StateHash> {
+    let CoreStart { index, shared, settings, face, pseudonyms, listener, ear, driver, arrival, up } = start;
+    let listener = Listener::new(listener, driver)?;
+    let mut ear = Ear::new(ear, driver)?;
+    let core = Rc::new(Core::new(index, shared, settings, face));
+    let accepting = Rc::new(Cancel::default());
+    uring::spawn(accept(Rc::clone(&core), listener, Rc::clone(&accepting), pseudonyms));
+    let _ = up.send(());
+    let mut nonces = None;
+    let mut sweeper = Sweeper::new();
+    uring::spawn(tick(Rc::clone(&core)));
+    loop {
+        let mut more = true;
+        for _ in 0..ROUNDS_MAX {
+            let arrived = arrival.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(arrived) = arrived {
+                nonces = Some(arrived.nonces);
+                core.awake(arrived.brain);
+            }
+            more = core.receive();
+            if !more {
+                break;
+            }
+        }
+        sweeper.sweep(&core, nonces.as_ref(), &accepting);
+        core.flush();
+        if sweeper.is_finished(&core) {
+            break;
+        }
+        if more {
+            // Other tasks of this core first; the bell brings the loop back.
+            core.inbox().ring();
+        } else if !core.inbox().prepare_to_sleep() {
+            continue;
+        } else if core.has_news() {
+            core.inbox().stay_awake();
+            continue;
+        }
+        ear.listen().await;
+        core.inbox().stay_awake();
+    }
+    let hash = core.brain.borrow().as_ref().map(|brain| brain.engine.table().state_hash());
+    Ok(hash.unwrap_or_default())
+}
+
+/// Rings the core's own bell, so that it sweeps even when nobody writes to it.
+async fn tick(core: Rc<Core>) {
+    loop {
+        uring::sleep(SWEEP).await;
+        core.inbox().ring();
+    }
+}
+
+/// Takes connections until the server stops.
+async fn accept(core: Rc<Core>, listener: Listener, cancel: Rc<Cancel>, pseudonyms: Arc<Pseudonyms>) {
+    while !core.shared.stopping() {
+        let (reader, writer, peer) = match listener.accept(&cancel).await {
+            Ok(accepted) => accepted,
+            Err(_) if core.shared.stopping() => break,
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept a connection; trying again");
+                uring::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        if core.shared.connections.fetch_add(1, Ordering::AcqRel) >= core.settings.connections_max {
+            core.shared.connections.fetch_sub(1, Ordering::AcqRel);
+            tracing::debug!("a connection beyond connections_max was closed");
+            continue;
+        }
+        let tls = match Tls::new(core.shared.tls()) {
+            Ok(tls) => tls,
+            Err(error) => {
+                core.shared.connections.fetch_sub(1, Ordering::AcqRel);
+                tracing::error!(%error, "the TLS settings cannot be used");
+                continue;
+            }
+        };
+        // The seam for authentication: whoever is known by a certificate or a token gets a name here.
+        let session = Session::new(Arc::clone(&core.face), Principal::Anonymous, Rc::clone(&core.parser));
+        let number = core.number();
+        let connection = Rc::new(Connection::new(number, pseudonyms.of(peer.ip()), session, tls));
+        core.connections.borrow_mut().insert(number, Rc::clone(&connection));
+        uring::spawn(connection::read(Rc::clone(&core), Rc::clone(&connection), reader));
+        uring::spawn(connection::write(Rc::clone(&core), connection, writer));
+    }
+}
+
+/// What a core does now and then, and at the end.
+struct Sweeper {
+    swept: Instant,
+    snapshot: u64,
+    /// When the drain must be over, once it has begun.
+    deadline: Option<Instant>,
+    drained: bool,
+}
+
+impl Sweeper {
+    fn new() -> Sweeper {
+        Sweeper { swept: Instant::now(), snapshot: 0, deadline: None, drained: false }
+    }
+
+    fn sweep(&mut self, core: &Rc<Core>, nonces: Option<&Arc<Nonces>>, accepting: &Cancel) {
+        if core.shared.stopping() && self.deadline.is_none() {
+            self.deadline = Some(Instant::now() + core.settings.drain_timeout);
+            accepting.cancel();
+            for connection in core.connections.borrow().values() {
+                connection.end_input();
+            }
+        }
+        if self.swept.elapsed() < SWEEP && self.deadline.is_none() {
+            return;
+        }
+        self.swept = Instant::now();
+        self.end_what_takes_too_long(core);
+        if let Some(block) = core.journal.borrow_mut().take(now(), false) {
+            core.append(Append::Access(block));
+        }
+        let Some(nonces) = nonces else { return };
+        if core.index == 0 {
+            snapshot::begin_if_due(core);
+        }
+        let wanted = core.shared.snapshot.load(Ordering::Acquire);
+        if wanted > self.snapshot && core.shared.snapshot_open.load(Ordering::Acquire) > 0 {
+            uring::spawn(snapshot::take(Rc::clone(core), Arc::clone(nonces), wanted));
+        }
+        self.snapshot = wanted;
+    }
+
+    fn end_what_takes_too_long(&self, core: &Rc<Core>) {
+        let now_ms = now().unix_ms();
+        let age = |since: Timestamp| Duration::from_millis(now_ms.saturating_sub(since.unix_ms()));
+        let overdue = self.deadline.is_some_and(|deadline| Instant::now() > deadline);
+        let connections: Vec<Rc<Connection>> = core.connections.borrow().values().cloned().collect();
+        for connection in connections {
+            if connection.closed.get() == Some(Timestamp::ZERO) {
+                continue;
+            }
+            if overdue {
+                let unanswered = connection.session.borrow().outstanding();
+                core.shared.unanswered.fetch_add(unanswered, Ordering::AcqRel);
+                connection.abort();
+            } else if let Some(closed) = connection.closed.get() {
+                if age(closed) > LINGER {
+                    connection.abort();
+                }
+            } else if connection.started.get().is_some_and(|since| age(since) > core.settings.message_timeout) {
+                connection.session.borrow_mut().time_out();
+                connection.end_input();
+            } else if age(connection.heard.get()) > core.settings.idle_timeout {
+                let waits = connection.session.borrow().outstanding() > 0;
+                // A peer that does not take its answers is not waited for either.
+                if waits { connection.abort() } else { connection.end_input() }
+            }
+        }
+    }
+
+    /// Whether the core has nothing more to do: its connections are gone, and so are those of all cores, whose
+    /// questions it would have to answer.
+    fn is_finished(&mut self, core: &Core) -> bool {
+        if self.deadline.is_none() || !core.connections.borrow().is_empty() {
+            return false;
+        }
+        if !self.drained {
+            self.drained = true;
+            core.shared.drained.fetch_add(1, Ordering::AcqRel);
+            core.shared.mesh.wake_all();
+        }
+        if core.shared.drained.load(Ordering::Acquire) < core.shared.mesh.cores() {
+            return false;
+        }
+        if let Some(block) = core.journal.borrow_mut().take(now(), true) {
+            core.append(Append::Access(block));
+            core.flush();
+        }
+        core.is_quiet() || core.shared.failed() || self.deadline.is_some_and(|deadline| Instant::now() > deadline)
+    }
+}

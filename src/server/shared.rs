@@ -1,0 +1,133 @@
+//! What all threads of the server see.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam::channel::Sender;
+use rustls::ServerConfig;
+
+use crate::log::{CommitSink, LogError};
+use crate::runtime::Mesh;
+use crate::types::Sequence;
+
+use super::letter::{Answers, Questions};
+
+/// What the main thread waits for.
+#[derive(Debug)]
+pub(super) enum Happened {
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+    /// The log can no longer be written.
+    Failed(String),
+    /// A thread of the server ended although nobody stopped it.
+    ThreadEnded(String),
+}
+
+/// Flags and numbers that any thread may look at. Whoever changes one that a core acts on wakes the core.
+pub(super) struct Shared {
+    pub(super) mesh: Arc<Mesh<Questions, Answers>>,
+    /// Everything up to here is on disk.
+    durable: AtomicU64,
+    /// No new connections, no more reading: answer what was accepted and end.
+    stopping: AtomicBool,
+    /// A write failed.
+    failed: AtomicBool,
+    /// Cores whose connections have all ended.
+    pub(super) drained: AtomicUsize,
+    /// Connections of all cores.
+    pub(super) connections: AtomicUsize,
+    /// Changes that were accepted and given up at the end of the drain.
+    pub(super) unanswered: AtomicUsize,
+    /// The snapshot that the cores should take or have taken; 0: none yet.
+    pub(super) snapshot: AtomicU64,
+    /// Where that snapshot begins: every event up to here is in it.
+    pub(super) snapshot_start: AtomicU64,
+    /// Cores that have still to finish that snapshot.
+    pub(super) snapshot_open: AtomicUsize,
+    tls: Mutex<Arc<ServerConfig>>,
+    happened: Sender<Happened>,
+}
+
+impl Shared {
+    pub(super) fn new(
+        mesh: Arc<Mesh<Questions, Answers>>,
+        tls: Arc<ServerConfig>,
+        happened: Sender<Happened>,
+    ) -> Arc<Shared> {
+        Arc::new(Shared {
+            mesh,
+            durable: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            drained: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            unanswered: AtomicUsize::new(0),
+            snapshot: AtomicU64::new(0),
+            snapshot_start: AtomicU64::new(0),
+            snapshot_open: AtomicUsize::new(0),
+            tls: Mutex::new(tls),
+            happened,
+        })
+    }
+
+    pub(super) fn durable(&self) -> Sequence {
+        Sequence::new(self.durable.load(Ordering::Acquire))
+    }
+
+    pub(super) fn set_durable(&self, up_to: Sequence) {
+        self.durable.fetch_max(up_to.value(), Ordering::AcqRel);
+        self.mesh.wake_all();
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.mesh.wake_all();
+    }
+
+    pub(super) fn failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// The settings for the next handshake.
+    pub(super) fn tls(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.tls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_tls(&self, config: Arc<ServerConfig>) {
+        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    pub(super) fn tell(&self, happened: Happened) {
+        // The main thread is gone only when the process ends.
+        let _ = self.happened.send(happened);
+    }
+}
+
+/// How the committer tells the cores what is durable.
+pub(super) struct Sink(pub(super) Arc<Shared>);
+
+impl CommitSink for Sink {
+    fn durable(&self, up_to: Sequence) {
+        self.0.set_durable(up_to);
+    }
+
+    fn snapshot_complete(&self, snapshot: u64, start: Sequence) {
+        tracing::info!(snapshot, start = start.value(), "snapshot complete");
+    }
+
+    fn snapshot_abandoned(&self, snapshot: u64) {
+        tracing::info!(snapshot, "snapshot given up");
+    }
+
+    fn failed(&self, error: &LogError) {
+        self.0.failed.store(true, Ordering::Release);
+        self.0.mesh.wake_all();
+        self.0.tell(Happened::Failed(error.to_string()));
+    }
+}

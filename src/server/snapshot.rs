@@ -1,0 +1,104 @@
+//! Copies of the projections into the log's store, taken while the shards go on, so that a start need not replay
+//! history.
+//!
+//! A snapshot is fuzzy: a shard copies its entities a few at a time between other work, each with the place of its last
+//! event. That is enough, since what an event leaves is a function of the event alone: the tail from where the copying
+//! began can be applied over whatever the copies already contain.
+
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::log::{Append, SnapshotEntry, SnapshotNonce, SnapshotWriter};
+use crate::projection::{Current, Nonces};
+use crate::runtime::uring;
+use crate::types::Sequence;
+
+use super::core::Core;
+
+/// Entities copied in one go: a fraction of a millisecond.
+const SLICE_ENTITIES: usize = 1024;
+/// Pause between two slices, for everything else.
+const PAUSE: Duration = Duration::from_millis(1);
+/// Length of a stored chunk.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// Chunks that may wait for the committer.
+const QUEUED_MAX: usize = 4;
+
+/// Begins a snapshot of all shards if the last one is old enough. Called on one core only.
+pub(super) fn begin_if_due(core: &Core) {
+    let shared = &core.shared;
+    let durable = shared.durable().value();
+    let last_start = shared.snapshot_start.load(Ordering::Acquire);
+    let open = shared.snapshot_open.load(Ordering::Acquire);
+    if open > 0 || shared.stopping() || durable.saturating_sub(last_start) < core.settings.snapshot_events {
+        return;
+    }
+    shared.snapshot_open.store(shared.mesh.cores(), Ordering::Release);
+    // Everything durable has long taken effect in memory, so it is in every copy that begins now.
+    shared.snapshot_start.store(durable, Ordering::Release);
+    shared.snapshot.fetch_add(1, Ordering::AcqRel);
+    tracing::info!(start = durable, "snapshot begun");
+}
+
+/// Copies this core's share into snapshot `number`.
+pub(super) async fn take(core: Rc<Core>, nonces: std::sync::Arc<Nonces>, number: u64) {
+    let start = Sequence::new(core.shared.snapshot_start.load(Ordering::Acquire));
+    let cores = core.shared.mesh.cores();
+    let mut writer = SnapshotWriter::new(number, u16::try_from(core.index).unwrap_or(u16::MAX));
+    let mut walk = core.brain.borrow().as_ref().map(|brain| brain.engine.table().walk());
+    while let Some(here) = walk {
+        if core.shared.stopping() {
+            // A snapshot without its end does not count; the next start replays a longer tail.
+            return;
+        }
+        walk = core.brain.borrow().as_ref().and_then(|brain| copy_slice(brain.engine.table(), here, &mut writer));
+        if writer.len_bytes() >= CHUNK_BYTES {
+            send(&core, &mut writer).await;
+        }
+        uring::sleep(PAUSE).await;
+    }
+    nonces.visit(core.index, cores, &mut |seen| {
+        writer.nonce(&SnapshotNonce {
+            nonce: seen.nonce,
+            fingerprint: seen.fingerprint,
+            sequence: seen.sequence,
+            time: seen.time,
+        });
+    });
+    send(&core, &mut writer).await;
+    core.append(Append::SnapshotEnd(writer.end(u16::try_from(cores).unwrap_or(u16::MAX), start)));
+    core.flush();
+    core.shared.snapshot_open.fetch_sub(1, Ordering::AcqRel);
+}
+
+fn copy_slice(
+    table: &Current,
+    from: crate::projection::Walk,
+    writer: &mut SnapshotWriter,
+) -> Option<crate::projection::Walk> {
+    table.visit(from, SLICE_ENTITIES, &mut |hash, text, standing| {
+        writer.entry(&SnapshotEntry {
+            hash,
+            kind: standing.kind.clone(),
+            text,
+            registered: standing.registered,
+            sequence: standing.sequence,
+            time: standing.updated,
+            registrant: standing.registrant,
+            attributes: standing.attributes,
+        });
+    })
+}
+
+/// Gives the chunk to the committer, and waits while too many wait there already.
+async fn send(core: &Core, writer: &mut SnapshotWriter) {
+    if let Some(chunk) = writer.take_chunk() {
+        core.append(Append::Snapshot(chunk));
+        core.flush();
+    }
+    while core.unsent_appends() > QUEUED_MAX && !core.shared.failed() {
+        uring::sleep(PAUSE).await;
+        core.flush();
+    }
+}

@@ -1,0 +1,23 @@
+//! What a peer, an operator and a shell see of the built executable. No code of the product is linked here: every test
+//! starts `repsec` as a process, talks TLS to it, sends it signals, and looks at what it leaves on disk.
+//!
+//! Tests of the server run with both drivers of the event loop, and where it matters with one shard and with three.
+//! Longer runs: `REPSEC_CRASH_CYCLES` and `REPSEC_IMPORT_CYCLES` say how often the crash tests crash, and
+//! `REPSEC_SEED` repeats a run that failed.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod audit;
+mod cli;
+mod crash;
+mod disk;
+mod framing;
+mod harness;
+mod hostile;
+mod lifecycle;
+mod once;
+mod refuse;
+mod replay;
+mod stop;
+mod tls;
+mod transcript;
