@@ -1,3 +1,5 @@
+use std::net::SocketAddr;
+
 use super::*;
 
 fn read(text: &str) -> Result<Settings, ConfigError> {
@@ -8,8 +10,8 @@ fn read(text: &str) -> Result<Settings, ConfigError> {
 #[test]
 fn nothing_said_means_secure_defaults() {
     let settings = read("").unwrap();
-    assert_eq!(settings.listen, "[::]:4655".parse().unwrap());
-    assert_eq!(settings.data, Some(PathBuf::from("/data")));
+    assert_eq!(settings.listen, "[::]:4655".parse::<SocketAddr>().unwrap());
+    assert_eq!(settings.data, PathBuf::from("/data"));
     assert!(!settings.development && !settings.insecure_anonymous);
     assert_eq!(settings.limits.message_bytes_max, 64 * 1024);
     assert!(settings.shards >= 1);
@@ -17,7 +19,7 @@ fn nothing_said_means_secure_defaults() {
 
 #[test]
 fn development_listens_on_loopback() {
-    assert_eq!(read("dev = true").unwrap().listen, "127.0.0.1:4655".parse().unwrap());
+    assert_eq!(read("dev = true").unwrap().listen, "127.0.0.1:4655".parse::<SocketAddr>().unwrap());
 }
 
 #[test]

@@ -8,7 +8,7 @@
 mod arrivals;
 mod gathering;
 
-use std::sync::Arc;
+use std::rc::Rc;
 use std::thread::{self, JoinHandle};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -144,33 +144,16 @@ impl Committer {
     pub fn start(
         store: Store,
         options: CommitterOptions,
-        sink: impl CommitSink + Send + Sync + 'static,
+        sink: impl CommitSink + Send + 'static,
     ) -> Result<CommitterHandle, LogError> {
         let head = store.head()?;
         let (sender, receiver) = bounded(options.lane_messages.max(1));
         // The access journal's keys must not repeat those of an earlier run.
         let counter = getrandom::u32().map_err(|error| LogError::io("asking the system for randomness", &error))?;
-        let sink = Arc::new(sink);
-        let mut work = Work {
-            arrivals: Arrivals::behind(head.last, head.last_time),
-            store,
-            options: CommitterOptions {
-                batch_events_max: options.batch_events_max.clamp(1, BATCH_EVENTS_LIMIT),
-                ..options
-            },
-            sink: Arc::clone(&sink),
-            lane: receiver,
-            head,
-            gathering: None,
-            access_counter: counter,
-            retained_at: Timestamp::ZERO,
-            writes: Writes::new(),
-            batch: Vec::new(),
-            index: Vec::new(),
-            stopping: false,
-        };
         let body = move || {
-            let _alarm = Alarm { store: work.store.clone(), sink: Arc::clone(&sink) };
+            let sink = Rc::new(sink);
+            let _alarm = Alarm { store: store.clone(), sink: Rc::clone(&sink) };
+            let mut work = Work::new(store, options, Rc::clone(&sink), receiver, head, counter);
             let outcome = work.run();
             if let Err(error) = &outcome {
                 work.store.latch();
@@ -215,7 +198,7 @@ impl CommitterHandle {
 /// Turns a panic of the committer's thread into the failure of the store.
 struct Alarm<S: CommitSink> {
     store: Store,
-    sink: Arc<S>,
+    sink: Rc<S>,
 }
 
 impl<S: CommitSink> Drop for Alarm<S> {
@@ -231,7 +214,7 @@ impl<S: CommitSink> Drop for Alarm<S> {
 struct Work<S: CommitSink> {
     store: Store,
     options: CommitterOptions,
-    sink: Arc<S>,
+    sink: Rc<S>,
     lane: Receiver<Append>,
     /// Where the log ends on disk.
     head: Head,
@@ -248,6 +231,32 @@ struct Work<S: CommitSink> {
 }
 
 impl<S: CommitSink> Work<S> {
+    fn new(
+        store: Store,
+        options: CommitterOptions,
+        sink: Rc<S>,
+        lane: Receiver<Append>,
+        head: Head,
+        access_counter: u32,
+    ) -> Work<S> {
+        let batch_events_max = options.batch_events_max.clamp(1, BATCH_EVENTS_LIMIT);
+        Work {
+            store,
+            options: CommitterOptions { batch_events_max, ..options },
+            sink,
+            lane,
+            head,
+            arrivals: Arrivals::behind(head.last, head.last_time),
+            gathering: None,
+            access_counter,
+            retained_at: Timestamp::ZERO,
+            writes: Writes::new(),
+            batch: Vec::new(),
+            index: Vec::new(),
+            stopping: false,
+        }
+    }
+
     fn run(&mut self) -> Result<(), LogError> {
         loop {
             self.gather()?;

@@ -4,7 +4,7 @@
 //! may read together while none writes); and, from other floors, `tls/`.
 
 use std::fs::{self, File, TryLockError};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -112,7 +112,7 @@ impl Store {
         let database = path.join(DATABASE);
         if !RocksLog::exists(&database) {
             check_vacant(path, create)?;
-            fs::create_dir_all(&database).map_err(|error| LogError::io("creating the data directory", &error))?;
+            create_directory(&database).map_err(|error| LogError::io("creating the data directory", &error))?;
         }
         let lock = lock(path, options.read_only)?;
         let log = RocksLog::open(&database, options.read_only)?;
@@ -240,6 +240,20 @@ fn check_vacant(path: &Path, create: bool) -> Result<(), LogError> {
         }
     }
     if create { Ok(()) } else { Err(LogError::Missing { path: path.to_owned() }) }
+}
+
+/// Creates a directory so that a crash does not lose its name, nor those of the directories above that are new too.
+fn create_directory(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)?;
+    for above in path.ancestors().skip(1) {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        match File::open(above).and_then(|directory| directory.sync_all()) {
+            // Not ours, so not new.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+            outcome => outcome?,
+        }
+    }
+    Ok(())
 }
 
 /// Takes the lock of the directory. RocksDB has one of its own, but readers do not respect it.

@@ -48,7 +48,10 @@ impl Tls {
         let mut done = 0;
         let mut failure = None;
         loop {
-            let rest = incoming.get_mut(done..).unwrap_or_default();
+            // Behind an error there is nothing to be read, only the alert to be encoded. The broken record must not be
+            // shown to rustls again: it would make a second alert, which it takes for a mistake of ours.
+            let unread = if failure.is_none() { done } else { incoming.len() };
+            let rest = incoming.get_mut(unread..).unwrap_or_default();
             let UnbufferedStatus { mut discard, state } = self.connection.process_tls_records(rest);
             let mut more = true;
             match state {
@@ -82,7 +85,6 @@ impl Tls {
                 }
                 Ok(_) => more = false,
                 Err(error) => {
-                    // The first error made an alert, which the next round encodes; then the error comes again.
                     more = failure.is_none();
                     failure.get_or_insert(error);
                 }

@@ -14,6 +14,7 @@ mod disk;
 mod framing;
 mod harness;
 mod hostile;
+mod import;
 mod lifecycle;
 mod once;
 mod refuse;

@@ -1,1 +1,147 @@
-//! stub
+//! How a server ends and what it does when it is told to look again: SIGTERM, SIGINT, SIGHUP (`repsec:O14`).
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::CertificateDer;
+use serde_json::{Value, json};
+
+use crate::harness::{Certificate, Client, End, Home, Server, Setup, Trust, each, outcome, signal};
+
+/// The default time to drain.
+const DRAIN: Duration = Duration::from_secs(10);
+
+fn register(at: usize) -> Value {
+    json!({"command": "REGISTER", "entity": format!("h{at}.example"), "id": at})
+}
+
+#[test]
+fn an_idle_server_stops_at_once_and_closes_in_order() {
+    each(&[1, 3], |setup| {
+        for name in ["TERM", "INT"] {
+            let mut server = setup.start();
+            let mut client = server.client();
+            assert_eq!(client.ask(register(0))["sequence"], 1);
+            signal(name, server.process());
+            assert_eq!(client.drain(), (Vec::new(), End::CloseNotify));
+            assert_eq!(server.wait(), 0);
+            let line = server.await_log("store closed");
+            assert!(line.contains("sequence=1"), "{line}");
+        }
+    });
+}
+
+#[test]
+fn all_that_was_accepted_is_answered_before_the_end() {
+    const CLIENTS: usize = 4;
+    const COMMANDS: usize = 1000;
+    each(&[1, 3], |setup| {
+        let mut server = setup.start();
+        let mut clients: Vec<Client> = (0..CLIENTS).map(|_| server.client()).collect();
+        for (number, client) in clients.iter_mut().enumerate() {
+            // Nothing is read until the server has been told to stop.
+            client.send((0..COMMANDS).map(|at| format!("{}\n", register(number * COMMANDS + at))).collect::<String>());
+        }
+        let began = Instant::now();
+        signal("TERM", server.process());
+        let mut answered = Vec::new();
+        for (number, client) in clients.iter_mut().enumerate() {
+            let (answers, end) = client.drain();
+            assert_eq!(end, End::CloseNotify, "client {number}");
+            println!("client {number}: {} answers", answers.len());
+            for (at, answer) in answers.iter().enumerate() {
+                // A beginning of what was sent, in order and without a gap; and none of it was denied.
+                let id = number * COMMANDS + at;
+                assert_eq!((&answer["id"], &answer["status"]), (&json!(id), &json!(200)), "{answer}");
+                answered.push((id, answer["sequence"].clone()));
+            }
+        }
+        assert_eq!(server.wait(), 0);
+        assert!(began.elapsed() < DRAIN, "the drain took {:?}", began.elapsed());
+        server.start_again();
+        let mut client = server.client();
+        let questions = answered.iter().map(|(id, _)| json!({"command": "AUDIT", "entity": format!("h{id}.example")}));
+        let histories = client.ask_all(questions);
+        for ((id, sequence), history) in answered.iter().zip(histories) {
+            assert_eq!(history["events"][0]["sequence"], *sequence, "{id} was answered and is gone");
+        }
+        // What was not answered may have been read or not, but is there whole or not at all.
+        server.terminate();
+        assert!(server.home().verified_events() >= answered.len() as u64);
+    });
+}
+
+#[test]
+fn new_connections_are_refused_while_it_stops() {
+    each(&[1], |setup| {
+        let mut server = setup.start();
+        let trust = Trust::file(&server.home().authority());
+        let address = server.address();
+        assert_eq!(server.terminate(), 0);
+        assert!(Client::connect_with(address, &trust).is_err());
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_read_cannot_hold_the_stop_up() {
+    each(&[1], |setup| {
+        let config = "drain_timeout_s = 1\n";
+        let mut server = setup.clone().config(config).permits("time to drain ran out").start();
+        let mut client = server.client();
+        client.ask(register(0));
+        // Answers of 1 MB each: more than the buffers between the two hold.
+        let names: Vec<String> = (0..10_000).map(|at| format!("h{at}.example")).collect();
+        let bulk = format!("{}\n", json!({"command": "VERIFY", "entities": names}));
+        client.send_without_reading(&bulk.repeat(60));
+        let status = server.terminate();
+        assert!(status == 0 || status == 3, "{status}");
+        server.start_again();
+        assert_eq!(server.client().ask(json!({"command": "VERIFY", "entity": "h0.example"}))["verified"], true);
+    });
+}
+
+/// The certificate that the server shows to a new connection.
+fn shown(server: &Server, trust: &Trust) -> CertificateDer<'static> {
+    let mut client = Client::connect_with(server.address(), trust).unwrap();
+    assert_eq!(client.ask(json!({"command": "PING"}))["status"], 200);
+    client.tls().peer_certificates().unwrap()[0].clone().into_owned()
+}
+
+fn put(home: &Home, certificate: &Certificate) {
+    fs::write(home.data().join("tls/server.pem"), &certificate.chain).unwrap();
+    fs::write(home.data().join("tls/server.key"), &certificate.key).unwrap();
+}
+
+#[test]
+fn a_new_certificate_is_taken_up_without_a_restart() {
+    each(&[1, 3], |setup: &Setup| {
+        let server = setup.clone().permits("the old certificate stays in use").start();
+        let home = server.home();
+        let old_trust = Trust::file(&home.authority());
+        let mut long = server.client();
+        let first = shown(&server, &old_trust);
+
+        let other = Certificate::new(&["localhost"], |_| ());
+        let new_trust = Trust::file(&other.write_authority(home.data().parent().unwrap()));
+        put(home, &other);
+        signal("HUP", server.process());
+        server.await_log("certificate reloaded");
+        let second = shown(&server, &new_trust);
+        assert_ne!(first, second);
+        assert!(Client::connect_with(server.address(), &old_trust).is_err(), "the old one is not shown any more");
+
+        // A broken file changes nothing, and is told.
+        fs::write(home.data().join("tls/server.key"), "rubbish").unwrap();
+        signal("HUP", server.process());
+        let line = server.await_log("the old certificate stays in use");
+        assert!(line.contains("server.key") && line.contains("ERROR"), "{line}");
+        assert_eq!(shown(&server, &new_trust), second);
+
+        // A key of another certificate neither.
+        fs::write(home.data().join("tls/server.key"), Certificate::new(&["localhost"], |_| ()).key).unwrap();
+        signal("HUP", server.process());
+        assert_eq!(shown(&server, &new_trust), second);
+        // Who was connected stays connected.
+        assert_eq!(outcome(&long.ask(json!({"command": "PING"}))), (200, ""));
+    });
+}

@@ -66,7 +66,7 @@ impl Tally {
             ("known", self.known.to_string()),
             ("refused", self.refused.to_string()),
             ("seconds", format!("{:.2}", time.as_secs_f64())),
-            ("per second", format!("{:.0}", self.per_second(time))),
+            ("per second", self.per_second(time).to_string()),
         ];
         listing(rows.map(|(name, value)| (name.to_owned(), value)))
     }
@@ -80,14 +80,15 @@ impl Tally {
             "known": self.known,
             "refused": self.refused,
             "seconds": rounded(time.as_secs_f64()),
-            "per_second": self.per_second(time).round(),
+            "per_second": self.per_second(time),
         });
         format!("{object}\n")
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
-    fn per_second(&self, time: Duration) -> f64 {
-        if time.is_zero() { 0.0 } else { self.lines() as f64 / time.as_secs_f64() }
+    /// Whole lines a second; 0 where there was no time to measure.
+    fn per_second(&self, time: Duration) -> u64 {
+        let rate = (u128::from(self.lines()) * 1_000_000).checked_div(time.as_micros()).unwrap_or(0);
+        u64::try_from(rate).unwrap_or(u64::MAX)
     }
 }
 
@@ -113,7 +114,7 @@ seconds     2.00
 per second  2
 ";
         assert_eq!(tally.table(Duration::from_secs(2)), expected);
-        let expected = "{\"known\":1,\"lines\":4,\"new\":2,\"per_second\":2.0,\"refused\":1,\"seconds\":2.0}\n";
+        let expected = "{\"known\":1,\"lines\":4,\"new\":2,\"per_second\":2,\"refused\":1,\"seconds\":2.0}\n";
         assert_eq!(tally.json(Duration::from_secs(2)), expected);
         assert_eq!(tally.refusals(), ["line 7: b\\u{1b}d: 400 bad_entity: has control characters"]);
     }

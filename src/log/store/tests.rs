@@ -1,7 +1,9 @@
-use super::super::arbitrary::plain_history;
-use super::super::fixtures::{commit, replayed, small, tamper};
+use super::super::Append;
+use super::super::arbitrary::{hashed, plain_history};
+use super::super::fixtures::{commit, replayed, send, small, start, tamper};
 use super::super::writes::Write;
 use super::*;
+use crate::domain::Event;
 
 const CREATE: OpenOptions = OpenOptions { create: true, read_only: false };
 const WRITE: OpenOptions = OpenOptions { create: false, read_only: false };
@@ -95,62 +97,58 @@ fn damage_that_rocksdb_sees_is_an_error_and_no_panic() {
     assert!(matches!(Store::open(dir.path(), WRITE).err(), Some(LogError::Io { .. })));
 }
 
-/// The write-ahead log of a store, and where it is.
-fn write_ahead_log(path: &Path) -> (PathBuf, Vec<u8>) {
-    let is_wal = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "log");
-    let mut files = fs::read_dir(path.join("log")).unwrap().map(|entry| entry.unwrap().path()).filter(is_wal);
-    let file = files.next().unwrap();
-    assert_eq!(files.count(), 0);
-    (file.clone(), fs::read(file).unwrap())
-}
-
-/// Nine events in five commits, and the write-ahead log that holds them.
-fn nine_events(path: &Path) -> (Vec<crate::domain::Event>, PathBuf, Vec<u8>) {
+/// The image that a crash leaves of a store with nine events in several commits: its files, copied while it is open.
+/// Gives the events, and the write-ahead log that holds them.
+fn crash_image(image: &Path) -> (Vec<Event>, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
     let events = plain_history(9);
-    let store = Store::open(path, CREATE).unwrap();
-    let (committer, _) = super::super::fixtures::start(&store, small());
-    for part in super::super::arbitrary::hashed(&store.identity().hash_key, &events).chunks(2) {
-        super::super::fixtures::send(&committer, super::super::Append::Events(part.to_vec()));
+    let store = Store::open(dir.path(), CREATE).unwrap();
+    let (committer, _) = start(&store, small());
+    for part in hashed(&store.identity().hash_key, &events).chunks(2) {
+        send(&committer, Append::Events(part.to_vec()));
     }
     committer.stop().unwrap();
-    drop(store);
-    let (wal, bytes) = write_ahead_log(path);
-    (events, wal, bytes)
+    fs::create_dir(image.join("log")).unwrap();
+    let mut logs = Vec::new();
+    for entry in fs::read_dir(dir.path().join("log")).unwrap() {
+        let from = entry.unwrap().path();
+        let to = image.join("log").join(from.file_name().unwrap());
+        fs::copy(&from, &to).unwrap();
+        if to.extension().is_some_and(|extension| extension == "log") && fs::metadata(&to).unwrap().len() > 0 {
+            logs.push(to);
+        }
+    }
+    assert_eq!(logs.len(), 1);
+    (events, logs.remove(0))
 }
 
-/// What a crash may leave: the write-ahead log ends anywhere. The store opens, and holds whole commits.
+/// The write-ahead log may end anywhere. The store opens, and holds whole commits.
 #[test]
 fn a_torn_tail_costs_the_commits_that_it_tears_and_no_others() {
-    let dir = tempfile::tempdir().unwrap();
-    let (events, wal, whole) = nine_events(dir.path());
     let mut lengths = Vec::new();
-    for cut in (0..whole.len()).rev().step_by(whole.len() / 12) {
-        // Opening flushes what it recovers, so each cut starts from a copy.
-        let copy = tempfile::tempdir().unwrap();
-        fs::create_dir(copy.path().join("log")).unwrap();
-        for entry in fs::read_dir(dir.path().join("log")).unwrap() {
-            let entry = entry.unwrap();
-            fs::copy(entry.path(), copy.path().join("log").join(entry.file_name())).unwrap();
-        }
-        fs::write(copy.path().join("log").join(wal.file_name().unwrap()), &whole[..cut]).unwrap();
-        let store = Store::open(copy.path(), WRITE).unwrap();
+    for twelfths in 0..=12 {
+        let image = tempfile::tempdir().unwrap();
+        let (events, wal) = crash_image(image.path());
+        let whole = fs::read(&wal).unwrap();
+        fs::write(&wal, &whole[..whole.len() * twelfths / 12]).unwrap();
+        let store = Store::open(image.path(), WRITE).unwrap();
         let left = replayed(&store).unwrap();
-        assert_eq!(left, events[..left.len()], "cut at {cut}");
-        assert_eq!(store.verify(&mut |_, _| ()).unwrap().findings, [], "cut at {cut}");
+        assert_eq!(left, events[..left.len()], "{twelfths}/12 are left");
+        assert_eq!(store.verify(&mut |_, _| ()).unwrap().findings, [], "{twelfths}/12 are left");
         lengths.push(left.len());
     }
-    assert!(lengths.is_sorted_by(|more, less| more >= less), "{lengths:?}");
-    assert!(lengths.first() > lengths.last(), "{lengths:?}");
+    assert_eq!((lengths.first(), lengths.last()), (Some(&0), Some(&9)));
 }
 
 #[test]
 fn damage_before_the_tail_of_the_write_ahead_log_is_an_error() {
-    let dir = tempfile::tempdir().unwrap();
-    let (_, wal, mut bytes) = nine_events(dir.path());
+    let image = tempfile::tempdir().unwrap();
+    let (_, wal) = crash_image(image.path());
+    let mut bytes = fs::read(&wal).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(wal, bytes).unwrap();
-    assert!(matches!(Store::open(dir.path(), WRITE).err(), Some(LogError::Io { .. })));
+    assert!(matches!(Store::open(image.path(), WRITE).err(), Some(LogError::Io { .. })));
 }
 
 #[test]

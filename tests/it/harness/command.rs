@@ -78,7 +78,7 @@ pub fn without_settings(command: &mut Command) {
             command.env_remove(name);
         }
     }
-    command.env("NO_COLOR", "1");
+    command.env("NO_COLOR", "1").env("RUST_BACKTRACE", "0");
 }
 
 impl Server {

@@ -6,12 +6,13 @@
 mod client;
 mod command;
 mod dice;
+mod log;
 mod peer;
 mod plain;
 mod server;
 
 pub use client::{Client, End, Trust};
-pub use command::{Run, run};
+pub use command::{Run, command, run};
 pub use dice::Dice;
 pub use peer::{Certificate, Peer};
 pub use plain::PlainPeer;
