@@ -1,3 +1,5 @@
+//! Tests of `cli`.
+
 use clap::Command as Described;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of `config`.
+
 use std::net::SocketAddr;
 
 use super::*;

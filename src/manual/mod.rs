@@ -9,11 +9,17 @@ pub mod architecture {}
 #[doc = include_str!("errors.md")]
 pub mod errors {}
 
+#[doc = include_str!("flow.md")]
+pub mod flow {}
+
 #[doc = include_str!("glossary.md")]
 pub mod glossary {}
 
 #[doc = include_str!("limits.md")]
 pub mod limits {}
+
+#[doc = include_str!("storage_format.md")]
+pub mod storage_format {}
 
 #[doc = include_str!("style.md")]
 pub mod style {}

@@ -94,6 +94,9 @@ impl<Q, A> Inbox<Q, A> {
     }
 }
 
+/// The inboxes of all cores, and for each core the end at which its bell is heard.
+pub type MeshAndEars<Q, A> = (Arc<Mesh<Q, A>>, Vec<UnixStream>);
+
 /// The inboxes of all cores.
 pub struct Mesh<Q, A> {
     inboxes: Vec<Inbox<Q, A>>,
@@ -104,7 +107,7 @@ impl<Q, A> Mesh<Q, A> {
     ///
     /// # Errors
     /// When the system has no more file descriptors.
-    pub fn new(cores: usize) -> io::Result<(Arc<Mesh<Q, A>>, Vec<UnixStream>)> {
+    pub fn new(cores: usize) -> io::Result<MeshAndEars<Q, A>> {
         let mut inboxes = Vec::with_capacity(cores);
         let mut ears = Vec::with_capacity(cores);
         for _ in 0..cores {

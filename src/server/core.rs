@@ -280,20 +280,24 @@ impl Core {
             self.receive_answers(letter);
         }
         progress |= self.receive_progress();
-        if self.brain.borrow().is_some() {
-            if let Some(letter) = self.inbox().take_asking() {
-                progress = true;
-                let now = now();
-                for (tag, asked) in letter.questions {
-                    let changes = matches!(&asked, Asked::One(request) if request.command.changes_state());
-                    self.step(now, Input::Asked { tag, asked });
-                    if changes {
-                        self.outboxes.borrow_mut()[letter.from].answers.decided.push(tag.connection);
-                    }
-                }
-            }
+        if self.brain.borrow().is_some()
+            && let Some(letter) = self.inbox().take_asking()
+        {
+            progress = true;
+            self.receive_questions(letter);
         }
         progress
+    }
+
+    fn receive_questions(&self, letter: Questions) {
+        let now = now();
+        for (tag, asked) in letter.questions {
+            let changes = matches!(&asked, Asked::One(request) if request.command.changes_state());
+            self.step(now, Input::Asked { tag, asked });
+            if changes {
+                self.outboxes.borrow_mut()[letter.from].answers.decided.push(tag.connection);
+            }
+        }
     }
 
     fn receive_answers(&self, letter: Answers) {

@@ -70,8 +70,20 @@ pub fn run(settings: Settings) -> Result<Ended, StartError> {
     say_ready(address);
 
     let reason = wait(&happened, &shared, &files);
-    let failed = matches!(reason, Happened::Failed(_) | Happened::ThreadEnded(_));
-    tracing::info!(?reason, "stopping: no new connections, answering what was accepted");
+    let failed = match &reason {
+        Happened::Stop | Happened::Reload => {
+            tracing::info!("stopping: no new connections, answering what was accepted");
+            false
+        }
+        Happened::Failed(error) => {
+            tracing::error!(error, "the log cannot be written: answering 500 to what waits, and ending");
+            true
+        }
+        Happened::ThreadEnded(error) => {
+            tracing::error!(error, "a thread of the server failed: ending");
+            true
+        }
+    };
     Ok(close(&shared, cores, committer, failed))
 }
 

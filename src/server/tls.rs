@@ -127,11 +127,6 @@ impl Tls {
         std::mem::replace(&mut self.outgoing, empty)
     }
 
-    /// Whether there is something to be sent.
-    pub fn has_outgoing(&self) -> bool {
-        !self.outgoing.is_empty()
-    }
-
     fn write(
         &mut self,
         room: usize,

@@ -42,6 +42,9 @@ pub struct Scanner {
     depth: u32,
     /// One bit for each open level, the innermost lowest: 1 is an object, 0 an array.
     objects: u64,
+    /// How far the last guess looked. No other guess is made before that place, so that no byte is looked at, or
+    /// parsed, in vain more than once.
+    guessed: usize,
 }
 
 /// What may come next.
@@ -133,7 +136,8 @@ impl Scanner {
     /// [`NESTING_BITS`]; the message's own object is depth 1).
     pub fn new(message_bytes_max: usize, depth_max: usize) -> Scanner {
         let depth_max = u32::try_from(depth_max.clamp(1, NESTING_BITS)).unwrap_or(1);
-        Scanner { message_bytes_max, depth_max, state: State::Between, at: 0, start: 0, depth: 0, objects: 0 }
+        let state = State::Between;
+        Scanner { message_bytes_max, depth_max, state, at: 0, start: 0, depth: 0, objects: 0, guessed: 0 }
     }
 
     /// Goes on in `buffer`, which must begin with the bytes of the call before (less those that were
@@ -167,6 +171,35 @@ impl Scanner {
         }
     }
 
+    /// Where the next message stands if it fills a line, as nearly all do: cheap to find, and only a guess. If the
+    /// parser accepts these bytes, the guess was right, [`scan`](Self::scan) would have said the same, and
+    /// [`accept`](Self::accept) goes on behind them; if not, [`scan`](Self::scan) says what there is.
+    ///
+    /// Lines with a backslash are not guessed at: only in those does the parser change bytes, and bytes that it has
+    /// changed cannot be scanned any more.
+    pub fn guess(&mut self, buffer: &[u8]) -> Option<Range<usize>> {
+        if self.state != State::Between {
+            return None;
+        }
+        let white = buffer.get(self.at..)?.iter().take_while(|byte| class_of(**byte) == Class::White).count();
+        let begin = self.at + white;
+        let ahead = buffer.get(begin..)?;
+        if begin < self.guessed || ahead.first() != Some(&b'{') {
+            return None;
+        }
+        let length = memchr::memchr2(b'\n', b'\\', ahead).unwrap_or(ahead.len());
+        self.guessed = begin + length + 1;
+        let last = ahead.get(..length)?.iter().rposition(|byte| class_of(*byte) != Class::White)?;
+        let fills_line = ahead.get(length) == Some(&b'\n') && ahead.get(last) == Some(&b'}');
+        (fills_line && last < self.message_bytes_max).then_some(begin..begin + last + 1)
+    }
+
+    /// Goes on behind a message that was guessed and that the parser has accepted.
+    pub fn accept(&mut self, message: Range<usize>) {
+        self.start = message.start;
+        self.at = message.end;
+    }
+
     /// Discards the rest of the line, because the message just found turned out to be malformed.
     pub fn discard_line(&mut self) {
         self.state = State::Discard;
@@ -187,6 +220,7 @@ impl Scanner {
         debug_assert!(count <= self.consumed(), "bytes were removed that the scanner still needs");
         self.at = self.at.saturating_sub(count);
         self.start = self.start.saturating_sub(count);
+        self.guessed = self.guessed.saturating_sub(count);
     }
 
     /// Steps over the `{` that begins a message.

@@ -46,6 +46,12 @@ impl Tree {
     }
 }
 
+/// Whether two doubles are the same but for rounding: `serde_json` reads some that are a few units in the last place
+/// away from the nearest one (its feature `float_roundtrip` is off).
+pub(crate) fn near(one: f64, other: f64) -> bool {
+    one == other || one.to_bits().abs_diff(other.to_bits()) <= 16
+}
+
 impl<'de> Deserialize<'de> for Tree {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Tree, D::Error> {
         deserializer.deserialize_any(TreeVisitor)

@@ -99,11 +99,11 @@ fn what_was_answered_survives_and_nothing_else_appears() {
             let mut client = server.client();
             let found: u64 = stories.iter().map(|story| judge(&mut client, story)).sum();
             // Each event is one that some client asked for: those of the cycles before, and these.
-            let before: u64 = client.ask(json!({"command": "REGISTER", "entity": format!("mark{cycle}.example")}))
-                ["sequence"]
-                .as_u64()
-                .unwrap()
-                - 1;
+            let before: u64 =
+                client.ask(json!({"command": "REGISTER", "entity": format!("mark{cycle}.example")}))["sequence"]
+                    .as_u64()
+                    .unwrap()
+                    - 1;
             assert_eq!(before, events, "an event came or went with the restart");
             assert_eq!(found, events - previous(&server, cycle), "an event that nobody asked for, or one that is lost");
         }
@@ -150,7 +150,8 @@ fn judge(client: &mut Client, story: &Story) -> u64 {
         }
     }
     let answered: Vec<u64> = story.answers.iter().filter_map(|answer| answer["sequence"].as_u64()).collect();
-    let asked: Vec<&Change> = story.sent.iter().filter(|(_, status)| *status == 200).map(|(change, _)| change).collect();
+    let asked: Vec<&Change> =
+        story.sent.iter().filter(|(_, status)| *status == 200).map(|(change, _)| change).collect();
     let found = history(client, &story.sent);
     println!("{} sent, {} answered, {} events found", story.sent.len(), story.answers.len(), found.len());
     // What is there is a beginning of what was asked, in order, and at least what was answered, in its places.

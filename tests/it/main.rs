@@ -6,6 +6,7 @@
 //! `REPSEC_SEED` repeats a run that failed.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::needless_pass_by_value, reason = "literals read best without a borrow")]
 
 mod audit;
 mod cli;
@@ -17,8 +18,11 @@ mod hostile;
 mod import;
 mod lifecycle;
 mod once;
+mod readme;
 mod refuse;
 mod replay;
+mod starting;
 mod stop;
 mod tls;
 mod transcript;
+mod trust;

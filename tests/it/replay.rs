@@ -4,9 +4,6 @@ use serde_json::json;
 
 use crate::harness::{Server, Setup, data_file, each};
 
-/// Rounds of changes after which a snapshot must have been taken.
-const ROUNDS_MAX: usize = 2000;
-
 /// A member of a line of the server's log: `name=value`.
 fn logged(line: &str, name: &str) -> String {
     let value = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
@@ -52,23 +49,13 @@ fn a_replay_makes_the_state_that_the_server_had() {
 #[test]
 fn a_start_from_a_snapshot_and_its_tail_makes_the_same_state() {
     each(&[1, 3], |setup| {
-        // Snapshots come often, so that several were taken, some while commands went on.
         let often = setup.clone().config("[log]\nsnapshot_events = 1000\n");
         let server = often.start();
         server.run(&["import", data_file("disposable-email-domains-history.jsonl").to_str().unwrap()]).ended(3);
-        // A second one begins only when the first is complete.
-        let begun = |server: &Server| server.logged().matches("snapshot begun").count();
-        let mut client = server.client();
-        let mut round = 0;
-        while begun(&server) < 2 {
-            assert!(round < ROUNDS_MAX, "no snapshot is taken");
-            let change = |at: usize| {
-                let command = if at.is_multiple_of(2) { "REGISTER" } else { "REMOVE" };
-                json!({"command": command, "entity": format!("r{round}-{}.example", at / 2), "attributes": {"n": at}})
-            };
-            client.ask_all((0..600).map(change));
-            round += 1;
-        }
+        server.await_snapshot();
+        server
+            .client()
+            .ask_all((0..300).map(|at| json!({"command": "REGISTER", "entity": format!("tail{at}.example")})));
         let home = std::sync::Arc::clone(server.home());
         assert_same_state_everywhere(server, &[often.clone(), setup.clone(), often.clone().shards(2)]);
         let stat = home.log(&["stat"]);
@@ -79,5 +66,5 @@ fn a_start_from_a_snapshot_and_its_tail_makes_the_same_state() {
 
 #[test]
 fn an_empty_store_has_a_state_too() {
-    each(&[1, 3], |setup| assert_same_state_everywhere(setup.start(), &[setup.clone()]));
+    each(&[1, 3], |setup| assert_same_state_everywhere(setup.start(), std::slice::from_ref(setup)));
 }

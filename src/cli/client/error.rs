@@ -135,7 +135,9 @@ impl ClientError {
 fn certificate_reason(server: &ServerAddress, trust: &TrustSource, cause: &CertificateError) -> String {
     let host = server.host();
     match cause {
-        CertificateError::UnknownIssuer => unknown_issuer(server, trust),
+        // Authorities may share a name, as all development authorities do; then it is the signature that tells them
+        // apart.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => unknown_issuer(server, trust),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!("its certificate is not for '{host}'. Ask it under a name that stands in the certificate")
         }
@@ -233,7 +235,6 @@ mod tests {
 
     #[test]
     fn an_unknown_issuer_names_the_option() {
-        let unknown = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
         let file = PathBuf::from("some/ca.pem");
         for (server, trust, part) in [
             ("127.0.0.1", TrustSource::Development(file.clone()), "--ca DIR/tls/ca.pem"),
@@ -241,8 +242,11 @@ mod tests {
             ("rep.example", TrustSource::System, "--ca FILE"),
             ("rep.example", TrustSource::Given(file), "some/ca.pem"),
         ] {
-            let text = ClientError::from_tls(&server.parse().unwrap(), &trust, &unknown).to_string();
-            assert!(text.starts_with("do not trust ") && text.contains(part), "{text}");
+            for cause in [CertificateError::UnknownIssuer, CertificateError::BadSignature] {
+                let unknown = rustls::Error::InvalidCertificate(cause);
+                let text = ClientError::from_tls(&server.parse().unwrap(), &trust, &unknown).to_string();
+                assert!(text.starts_with("do not trust ") && text.contains(part), "{text}");
+            }
         }
     }
 

@@ -85,6 +85,10 @@ fn stored_text(event: &Event) -> &str {
     }
 }
 
+const REGISTERED: &[u8] = br#""status":200,"message":"Entity is registered","verified":true,"type":""#;
+const REGISTERED_OTHERWISE: &[u8] =
+    br#""status":200,"message":"Entity is registered, but not as claimed","verified":false,"type":""#;
+
 /// An answer that is being written.
 struct Line<'a> {
     out: &'a mut Vec<u8>,
@@ -182,13 +186,14 @@ impl<'a> Line<'a> {
         Status::Ok
     }
 
+    /// The most frequent answer, so its fixed parts are written as one piece.
     fn verified(&mut self, verified: &Verified) -> Status {
-        let message =
-            if verified.verified { "Entity is registered" } else { "Entity is registered, but not as claimed" };
-        self.status(Status::Ok, message);
-        self.flag("verified", verified.verified);
-        self.text("type", verified.kind.name());
-        self.time_s("last_updated", verified.last_updated);
+        self.out.extend_from_slice(if verified.verified { REGISTERED } else { REGISTERED_OTHERWISE });
+        // The names of kinds need no escape.
+        self.out.extend_from_slice(verified.kind.name().as_bytes());
+        self.out.extend_from_slice(b"\",\"last_updated\":\"");
+        self.out.extend_from_slice(&verified.last_updated.rfc3339_s());
+        self.out.push(b'"');
         Status::Ok
     }
 

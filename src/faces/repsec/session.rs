@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::domain::{Asked, Bulk, Command, Order, Outcome, Request};
+use crate::domain::{Asked, Command, Order, Outcome};
 use crate::faces::{Face, Record, Step};
 use crate::types::{EntityHash, Principal, Timestamp};
 use crate::wire::Malformed;
@@ -90,14 +90,8 @@ impl Session {
 
     /// Reads one message, and answers it or says what to ask.
     fn message(&mut self, range: Range<usize>, now: Timestamp) -> Option<Step> {
-        let parser = Rc::clone(&self.parser);
-        let mut parser = parser.borrow_mut();
-        let bytes = self.inbound.padded_mut(range.start);
-        match message::read(&mut parser, bytes, range.len(), &self.settings) {
-            Ok(Message { id, meaning }) => {
-                self.malformed_in_a_row = 0;
-                self.ask(id, meaning, now)
-            }
+        match self.read(range) {
+            Ok(message) => self.ask(message, now),
             Err(rejected) => {
                 if rejected.fault.code == ErrorCode::Malformed {
                     self.scanner.discard_line();
@@ -111,26 +105,51 @@ impl Session {
         }
     }
 
-    fn ask(&mut self, id: Option<Id>, meaning: Meaning, now: Timestamp) -> Option<Step> {
-        let principal = self.principal.clone();
-        match meaning {
-            Meaning::Ping => self.push(id, CommandKind::Ping, State::Ready(Answer::Pong(now))),
-            Meaning::Capabilities => self.push(id, CommandKind::Capabilities, State::Ready(Answer::Capabilities)),
-            Meaning::Many(subjects, gathering) => {
-                let slot = self.push(id, CommandKind::VerifyMany, gathered(gathering));
-                let asked = Asked::Bulk(Bulk { principal, subjects });
-                return self.slots.back().is_some_and(Slot::waits).then_some(Step { slot, asked });
+    /// Reads one message that probably fills a line, which spares looking for its end byte by byte. `None` when it
+    /// does not: nothing has happened then.
+    fn whole_line(&mut self, now: Timestamp) -> Option<Option<Step>> {
+        let range = self.scanner.guess(self.inbound.bytes())?;
+        match self.read(range.clone()) {
+            Ok(message) => {
+                self.scanner.accept(range);
+                Some(self.ask(message, now))
             }
-            Meaning::One(kind, command, once) => {
+            Err(rejected) if rejected.fault.code == ErrorCode::Malformed => None,
+            Err(rejected) => {
+                self.scanner.accept(range);
+                self.malformed_in_a_row = 0;
+                self.reject(rejected);
+                Some(None)
+            }
+        }
+    }
+
+    fn read(&mut self, range: Range<usize>) -> Result<Message, Rejected> {
+        let mut parser = self.parser.borrow_mut();
+        let bytes = self.inbound.padded_mut(range.start);
+        message::read(&mut parser, bytes, range.len(), &self.principal, &self.settings)
+    }
+
+    fn ask(&mut self, Message { id, meaning }: Message, now: Timestamp) -> Option<Step> {
+        self.malformed_in_a_row = 0;
+        match meaning {
+            Meaning::One(kind, request) => {
                 let slot = self.push(id, kind, State::Waiting);
                 if let Some(last) = self.slots.back_mut() {
-                    last.entity = Some(command.subject().hash);
-                    if let Command::Audit { page, .. } = &command {
+                    last.entity = Some(request.command.subject().hash);
+                    if let Command::Audit { page, .. } = &request.command {
                         last.asked.order = page.order;
                     }
                 }
-                return Some(Step { slot, asked: Asked::One(Request { principal, once, command }) });
+                return Some(Step { slot, asked: Asked::One(request) });
             }
+            Meaning::Many(bulk, gathering) => {
+                let slot = self.push(id, CommandKind::VerifyMany, gathered(gathering));
+                let waits = self.slots.back().is_some_and(Slot::waits);
+                return waits.then_some(Step { slot, asked: Asked::Bulk(bulk) });
+            }
+            Meaning::Ping => self.push(id, CommandKind::Ping, State::Ready(Answer::Pong(now))),
+            Meaning::Capabilities => self.push(id, CommandKind::Capabilities, State::Ready(Answer::Capabilities)),
         };
         None
     }
@@ -198,6 +217,11 @@ impl Face for Session {
 
     fn next(&mut self, now: Timestamp) -> Option<Step> {
         while !self.closing && !self.is_full() {
+            match self.whole_line(now) {
+                Some(None) => continue,
+                Some(step) => return step,
+                None => {}
+            }
             match self.scanner.scan(self.inbound.bytes()) {
                 Scan::Message(range) => {
                     let step = self.message(range, now);

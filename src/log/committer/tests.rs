@@ -1,3 +1,5 @@
+//! Tests of `committer`.
+
 use proptest::prelude::*;
 
 use super::super::access::AccessRecord;

@@ -1,3 +1,5 @@
+//! Tests of `reader`.
+
 use std::sync::mpsc;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of `recover`.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of `schema`.
+
 use proptest::prelude::*;
 
 use super::*;

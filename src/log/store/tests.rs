@@ -1,3 +1,5 @@
+//! Tests of `store`.
+
 use super::super::Append;
 use super::super::arbitrary::{hashed, plain_history};
 use super::super::fixtures::{commit, replayed, send, small, start, tamper};

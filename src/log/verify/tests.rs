@@ -1,3 +1,5 @@
+//! Tests of `verify`.
+
 use super::super::arbitrary::plain_history;
 use super::super::fixtures::{content, delete, holding, tamper};
 use super::super::{LogError, Write};

@@ -1,3 +1,5 @@
+//! Tests of `nonces`.
+
 use super::*;
 use crate::domain::Named;
 use crate::types::Once;

@@ -1,3 +1,5 @@
+//! Tests of `frame`.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -87,6 +89,29 @@ proptest! {
     ) {
         let expected: Vec<_> = texts.iter().map(|text| Ok(text.clone().into_bytes())).collect();
         prop_assert_eq!(read(texts.join(separator).as_bytes(), &[7]), expected);
+    }
+
+    /// A guess that a parser accepts says what the scan says, and a guess changes nothing else.
+    #[test]
+    fn a_right_guess_is_what_the_scan_finds(stream in stream()) {
+        let mut scanner = Scanner::new(BYTES_MAX, DEPTH_MAX);
+        loop {
+            let mut guesser = scanner.clone();
+            let guess = guesser.guess(&stream);
+            let found = scanner.scan(&stream);
+            prop_assert_eq!(guesser.clone().scan(&stream), found.clone());
+            if let Some(range) = guess
+                && let Some(tree) = samples::Tree::read(&stream[range.clone()])
+                && tree.depth() <= DEPTH_MAX
+            {
+                prop_assert_eq!(&found, &Scan::Message(range.clone()));
+                guesser.accept(range);
+                prop_assert_eq!(guesser.scan(&stream), scanner.clone().scan(&stream));
+            }
+            if matches!(found, Scan::NeedMore | Scan::TooLarge) {
+                break;
+            }
+        }
     }
 
     /// Every byte is looked at once: what was scanned may change without consequence.
@@ -190,6 +215,35 @@ fn a_message_may_have_the_largest_size_and_not_one_byte_more() {
         let rubbish = [vec![b'x'; 2 * BYTES_MAX], b"\n{}".to_vec()].concat();
         assert_eq!(read(&rubbish, &[pieces]), [Err(Some(Malformed::NotAnObject)), Ok(b"{}".to_vec())]);
     }
+}
+
+#[test]
+fn guesses_are_made_about_whole_lines_once() {
+    let guess = |stream: &str| Scanner::new(20, DEPTH_MAX).guess(stream.as_bytes());
+    for (stream, expected) in [
+        ("{\"a\":1}\n", Some(0..7)),
+        (" \r\n{\"a\":1} \r\n", Some(3..10)),
+        ("{}{}\n", Some(0..4)),
+        ("{\"a\":1}", None),
+        ("{\"a\":\n1}\n", None),
+        ("{\"a\":\"\\n\"}\n", None),
+        ("x{}\n", None),
+        ("{\"a\":\"0123456789ab\"}\n", Some(0..20)),
+        ("{\"a\":\"0123456789abc\"}\n", None),
+    ] {
+        assert_eq!(guess(stream), expected, "{stream:?}");
+    }
+    // Objects on one line: one guess for all of them, and the next one behind the line.
+    let stream = b"{}{}{}\n{}\n";
+    let mut scanner = Scanner::new(BYTES_MAX, DEPTH_MAX);
+    let guesses: Vec<_> = (0..4)
+        .map(|_| {
+            let guess = scanner.guess(stream);
+            scanner.scan(stream);
+            guess
+        })
+        .collect();
+    assert_eq!(guesses, [Some(0..6), None, None, Some(7..9)]);
 }
 
 #[test]

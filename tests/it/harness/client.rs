@@ -155,7 +155,11 @@ impl Client {
             }
             if let Some(end) = self.end {
                 // A crash may cut an answer; a server that says farewell has said all.
-                assert!(end != End::CloseNotify || self.received.is_empty(), "half an answer: {}", String::from_utf8_lossy(&self.received));
+                assert!(
+                    end != End::CloseNotify || self.received.is_empty(),
+                    "half an answer: {}",
+                    String::from_utf8_lossy(&self.received)
+                );
                 return None;
             }
             assert!(began.elapsed() < PATIENCE, "no answer");
@@ -176,11 +180,6 @@ impl Client {
     pub fn lives_a_moment(&mut self) -> bool {
         self.read_some().expect("the TLS session is sound");
         self.end.is_none()
-    }
-
-    /// Whether an answer has arrived that was not taken, without waiting for one.
-    pub fn has_answer(&self) -> bool {
-        self.received.contains(&b'\n')
     }
 
     /// Says that nothing more will be sent; answers can still be read.

@@ -9,6 +9,7 @@ mod dice;
 mod log;
 mod peer;
 mod plain;
+mod process;
 mod server;
 
 pub use client::{Client, End, Trust};

@@ -1,23 +1,19 @@
 //! A server in a process of its own.
 
-use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader};
+use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc;
 use std::thread;
-use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::command::without_settings;
-use super::{Client, EXECUTABLE, PATIENCE, signal};
-
-/// How often the end of a process is looked for.
-const POLL: Duration = Duration::from_millis(2);
+use super::process::Process;
+use super::{Client, EXECUTABLE, signal, with_once};
 
 /// A directory for one store and what belongs to it. Removed with the last server that uses it.
 pub struct Home {
@@ -118,12 +114,17 @@ impl Setup {
 
     /// Starts a server with the store of this home.
     pub fn start_in(&self, home: &Arc<Home>) -> Server {
-        Server::start(self.clone(), Arc::clone(home)).unwrap_or_else(|why| panic!("the server does not start: {why}"))
+        self.begin_in(home).finish()
+    }
+
+    /// Starts a server with the store of this home, without waiting until it is ready.
+    pub fn begin_in(&self, home: &Arc<Home>) -> Starting {
+        Starting::spawn(self.clone(), Arc::clone(home)).unwrap_or_else(|why| panic!("the server does not start: {why}"))
     }
 
     /// Starts a server with a new store, or gives what it said instead.
     pub fn try_start(&self) -> Result<Server, String> {
-        Server::start(self.clone(), Home::new())
+        Starting::spawn(self.clone(), Home::new())?.ready()
     }
 
     fn command(&self, home: &Home) -> Command {
@@ -147,36 +148,58 @@ impl Setup {
     }
 }
 
+/// A server that has been started and may not be ready yet.
+pub struct Starting {
+    setup: Setup,
+    home: Arc<Home>,
+    process: Process,
+}
+
+impl Starting {
+    fn spawn(setup: Setup, home: Arc<Home>) -> Result<Starting, String> {
+        let process = Process::spawn(setup.command(&home), home.new_log())?;
+        Ok(Starting { setup, home, process })
+    }
+
+    /// Waits until it listens, which is before it is ready, and gives the address.
+    pub fn listens(&self) -> SocketAddr {
+        let line = self.process.await_log("answering PING");
+        let address = line.split_whitespace().find_map(|word| word.strip_prefix("address="));
+        address.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no address in {line:?}"))
+    }
+
+    /// Whether it has said that it is ready.
+    pub fn is_ready(&self) -> bool {
+        self.process.logged().contains(" ready ")
+    }
+
+    /// Waits until it is ready.
+    pub fn finish(self) -> Server {
+        self.ready().unwrap_or_else(|why| panic!("the server does not start: {why}"))
+    }
+
+    /// Waits until it says on standard output that it is ready, or gives what it says instead.
+    fn ready(mut self) -> Result<Server, String> {
+        let line = self.process.said();
+        let address = line.as_deref().and_then(|line| line.strip_prefix("repsec: listening on ")?.parse().ok());
+        let Some(address) = address else {
+            self.process.kill();
+            return Err(format!("{line:?}: {}", self.process.logged()));
+        };
+        let Starting { setup, home, process } = self;
+        Ok(Server { setup, home, process, address })
+    }
+}
+
 /// A running server. Killed when it is dropped; then its log must hold no warning that the test did not permit.
 pub struct Server {
     setup: Setup,
     home: Arc<Home>,
-    log: PathBuf,
-    child: Child,
-    ended: bool,
+    process: Process,
     address: SocketAddr,
 }
 
 impl Server {
-    fn start(setup: Setup, home: Arc<Home>) -> Result<Server, String> {
-        let log = home.new_log();
-        let mut command = setup.command(&home);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log).unwrap());
-        let mut child = command.spawn().map_err(|error| format!("{command:?}: {error}"))?;
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (said, hears) = mpsc::channel();
-        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| said.send(line)));
-        let ready = hears.recv_timeout(PATIENCE).ok();
-        match ready.as_deref().and_then(|line| line.strip_prefix("repsec: listening on ")?.parse().ok()) {
-            Some(address) => Ok(Server { setup, home, log, child, ended: false, address }),
-            None => {
-                let _ = child.kill();
-                let status = child.wait().unwrap();
-                Err(format!("{status}, {ready:?}: {}", fs::read_to_string(&log).unwrap()))
-            }
-        }
-    }
-
     /// Starts a server with the same settings and the same store, once this one has ended.
     pub fn start_again(&mut self) {
         let setup = self.setup.clone();
@@ -185,7 +208,7 @@ impl Server {
 
     /// Starts a server with other settings and the same store, once this one has ended.
     pub fn start_again_as(&mut self, setup: &Setup) {
-        assert!(self.ended, "the server has not been ended");
+        assert!(self.process.has_ended(), "the server has not been ended");
         *self = setup.start_in(&self.home);
     }
 
@@ -206,7 +229,7 @@ impl Server {
 
     /// The number of its process.
     pub fn process(&self) -> u32 {
-        self.child.id()
+        self.process.number()
     }
 
     /// A client that trusts it.
@@ -216,26 +239,17 @@ impl Server {
 
     /// What it has logged since it was started.
     pub fn logged(&self) -> String {
-        fs::read_to_string(&self.log).unwrap()
+        self.process.logged()
     }
 
     /// Waits until it has logged a line that holds `text`, and gives that line.
     pub fn await_log(&self, text: &str) -> String {
-        let began = Instant::now();
-        loop {
-            if let Some(line) = self.logged().lines().find(|line| line.contains(text)) {
-                return line.to_owned();
-            }
-            assert!(began.elapsed() < PATIENCE, "the log never said {text:?}:\n{}", self.logged());
-            thread::sleep(POLL);
-        }
+        self.process.await_log(text)
     }
 
     /// Ends it at once, as a crash does.
     pub fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-        self.ended = true;
+        self.process.kill();
     }
 
     /// Asks it to stop, and waits for its exit status.
@@ -246,51 +260,50 @@ impl Server {
 
     /// Waits until it ends by itself, and gives its exit status; -1 when a signal ended it.
     pub fn wait(&mut self) -> i32 {
-        let began = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                self.ended = true;
-                return status.code().unwrap_or(-1);
-            }
-            assert!(began.elapsed() < PATIENCE, "the server does not end:\n{}", self.logged());
-            thread::sleep(POLL);
-        }
+        self.process.wait()
     }
 
     /// The memory of its process that is resident, in KiB.
     pub fn resident_kib(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
+        self.process.resident_kib()
+    }
+
+    /// Makes changes until a snapshot of the state has been written whole. Their number is not known beforehand.
+    pub fn await_snapshot(&self) {
+        const BATCH: usize = 500;
+        const BATCHES_MAX: usize = 2000;
+        // A snapshot begins only when the one before it is complete.
+        let begun = |server: &Server| server.logged().matches("snapshot begun").count();
+        let complete = begun(self) + 2;
+        let mut client = self.client();
+        for batch in 0..BATCHES_MAX {
+            if begun(self) >= complete {
+                return;
+            }
+            let entity = |at: usize| format!("snapshot{batch}-{}.example", at / 2);
+            let command = |at: usize| if at.is_multiple_of(2) { "REGISTER" } else { "REMOVE" };
+            let change = |at: usize| with_once(json!({"command": command(at), "entity": entity(at)}));
+            client.ask_all((0..BATCH).map(change));
+        }
+        panic!("no snapshot is taken:\n{}", self.logged());
     }
 
     fn unexpected(&self) -> Vec<String> {
         let alarming = |line: &str| [" WARN ", "ERROR ", "panicked at"].iter().any(|word| line.contains(word));
         let permitted = |line: &str| self.setup.permitted.iter().any(|text| line.contains(text));
-        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let log = self.logged();
         log.lines().filter(|line| alarming(line) && !permitted(line)).map(str::to_owned).collect()
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if !self.ended {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
+        if !self.process.has_ended() {
+            self.process.kill();
         }
-        if thread::panicking() {
-            println!("-- the server's log:\n{}", tail(&self.log));
-        } else {
+        if !thread::panicking() {
             let unexpected = self.unexpected();
             assert!(unexpected.is_empty(), "the server's log holds what no test permits: {unexpected:#?}");
         }
     }
-}
-
-/// The last lines of a file.
-fn tail(file: &Path) -> String {
-    const LINES: usize = 40;
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LINES)..].join("\n")
 }

@@ -1,3 +1,5 @@
+//! Tests of `audit`.
+
 use clap::Parser as _;
 
 use super::*;

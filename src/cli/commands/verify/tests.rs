@@ -1,3 +1,5 @@
+//! Tests of `verify`.
+
 use super::*;
 
 fn chunk(names: &[&str]) -> Chunk {

@@ -1,3 +1,5 @@
+//! Tests of `importer`.
+
 use std::path::Path;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Tests of `answer`.
+
 use proptest::prelude::*;
 
 use super::*;

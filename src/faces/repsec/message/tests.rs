@@ -1,3 +1,5 @@
+//! Tests of `message`.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -14,7 +16,7 @@ fn settings(once_required: bool) -> Settings {
 
 fn read_with(settings: &Settings, text: &str) -> Result<Message, Rejected> {
     let mut bytes = text.as_bytes().to_vec();
-    super::read(&mut Parser::new(16), &mut bytes, text.len(), settings)
+    super::read(&mut Parser::new(16), &mut bytes, text.len(), &Principal::Anonymous, settings)
 }
 
 fn read(text: &str) -> Result<Message, Rejected> {
@@ -29,7 +31,7 @@ fn fault(text: &str) -> Fault {
 fn one(command: &str, members: &str) -> (Command, Option<Once>) {
     let text = format!("{{\"command\":\"{command}\",\"entity\":\"Example.COM.\"{members}}}");
     match read(&text).unwrap().meaning {
-        Meaning::One(_, command, once) => (command, once),
+        Meaning::One(_, request) => (request.command, request.once),
         other => panic!("{text}: {other:?}"),
     }
 }
@@ -139,13 +141,13 @@ fn the_id_outlives_a_later_mistake() {
 #[test]
 fn one_bad_name_does_not_fail_the_others() {
     let message = read(r#"{"command":"VERIFY","entities":["B.example",1,"a.example","a..b","a.example"]}"#).unwrap();
-    let Meaning::Many(subjects, gathering) = message.meaning else { panic!("no bulk lookup") };
+    let Meaning::Many(Bulk { subjects, .. }, gathering) = message.meaning else { panic!("no bulk lookup") };
     assert_eq!(subjects, [(0, named("b.example")), (2, named("a.example")), (4, named("a.example"))]);
     let bad: Vec<bool> = gathering.into_results().iter().map(|result| matches!(result, NameResult::Bad(_))).collect();
     assert_eq!(bad, [false, true, false, true, false]);
 
     let typed = read(r#"{"command":"VERIFY","type":"ip","entities":["192.0.2.1","a.example"]}"#).unwrap();
-    let Meaning::Many(subjects, gathering) = typed.meaning else { panic!("no bulk lookup") };
+    let Meaning::Many(Bulk { subjects, .. }, gathering) = typed.meaning else { panic!("no bulk lookup") };
     assert_eq!(subjects.len(), 1);
     let NameResult::Bad(why) = gathering.into_results()[1] else { panic!("accepted") };
     assert_eq!(why.code(), ErrorCode::TypeMismatch);
@@ -160,7 +162,7 @@ fn only_a_bulk_lookup_may_be_long() {
     assert_eq!(fault(&ping(limit + 1)).code, ErrorCode::MessageTooLarge);
     let bulk = format!("{{\"command\":\"VERIFY\",\"entities\":[{}\"a.example\"]}}", "\"a.example\",".repeat(9999));
     assert!(bulk.len() > limit);
-    assert!(matches!(read(&bulk).unwrap().meaning, Meaning::Many(subjects, _) if subjects.len() == 10_000));
+    assert!(matches!(read(&bulk).unwrap().meaning, Meaning::Many(bulk, _) if bulk.subjects.len() == 10_000));
 }
 
 #[test]
@@ -217,8 +219,8 @@ proptest! {
     fn unknown_members_are_ignored(value in crate::wire::samples::value(3), name in "x[a-z]{1,8}") {
         let with = format!("{{\"{name}\":{value},\"command\":\"VERIFY\",\"entity\":\"example.com\"}}");
         match read(&with) {
-            Ok(Message { id: None, meaning: Meaning::One(CommandKind::Verify, command, None) }) => {
-                prop_assert_eq!(command, one("VERIFY", "").0);
+            Ok(Message { id: None, meaning: Meaning::One(CommandKind::Verify, request) }) => {
+                prop_assert_eq!(request.command, one("VERIFY", "").0);
             }
             Err(rejected) => prop_assert!(
                 matches!(rejected.fault.code, ErrorCode::Malformed | ErrorCode::DuplicateMember)

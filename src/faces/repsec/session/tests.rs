@@ -1,3 +1,5 @@
+//! Tests of `session`.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,0 +1,43 @@
+//! What a server does before it is ready (`repsec:O15`).
+
+use serde_json::json;
+
+use crate::harness::{Client, Home, Setup, Trust, data_file, drivers, run};
+
+/// Starts that may go by too fast to be caught in the act.
+const STARTS_MAX: usize = 20;
+
+#[test]
+fn ping_is_answered_while_the_log_is_replayed() {
+    const FILE: &str = "ipsum-2026-08-22.txt";
+    let home = Home::new();
+    let mut server = Setup::new(drivers()[0], 2).start_in(&home);
+    let summary = server.run(&["import", data_file(FILE).to_str().unwrap(), "--json"]).ended(0).value();
+    let known = summary["new"].as_u64().unwrap();
+    assert!(known > 100_000, "{summary}");
+    server.kill();
+    let trust = Trust::file(&home.authority());
+    for io in drivers() {
+        let setup = Setup::new(io, 2);
+        let caught = (0..STARTS_MAX).any(|_| {
+            let starting = setup.begin_in(&home);
+            let mut client = Client::connect_with(starting.listens(), &trust).unwrap();
+            // A question to the store waits for the state; what is asked before it does not.
+            client.send(
+                "{\"command\":\"PING\",\"id\":1}\n{\"command\":\"VERIFY\",\"entity\":\"nobody.example\",\"id\":2}\n",
+            );
+            assert_eq!(client.answer()["id"], 1);
+            let early = !starting.is_ready();
+            let mut server = starting.finish();
+            let answer = client.answer();
+            assert_eq!((&answer["id"], &answer["status"]), (&json!(2), &json!(404)));
+            let next = client.ask(json!({"command": "CAPABILITIES", "id": 3}));
+            assert_eq!(next["id"], 3);
+            server.kill();
+            early
+        });
+        assert!(caught, "no PING was ever answered before the server was ready");
+    }
+    assert_eq!(home.verified_events(), known);
+    assert_eq!(run(&["log", "stat", "--data", home.data().to_str().unwrap()]).ended(0).stderr, "");
+}
