@@ -69,6 +69,9 @@ pub enum Effect<T> {
         tag: T,
         /// The command: AUDIT, or VERIFY of a moment in the past.
         command: Command,
+        /// The entity's last event when the command was decided. What happened later, it does not see: commands take
+        /// effect in their order, and history is read after the command behind this one may have been decided.
+        up_to: Sequence,
     },
 }
 
@@ -98,11 +101,6 @@ impl<T> Engine<T> {
     /// The entities.
     pub fn table(&self) -> &Current {
         &self.table
-    }
-
-    /// The last event that is known to be durable.
-    pub fn durable(&self) -> Sequence {
-        self.durable
     }
 
     /// Answers that wait for the disk.
@@ -149,7 +147,7 @@ impl<T> Engine<T> {
             Decision::Answers(verified) => self.answer(tag, saw, Outcome::Verified(verified), effects),
             Decision::Refused(refusal) => self.answer(tag, saw, Outcome::Refused(refusal), effects),
             Decision::ReadHistory => {
-                let effect = Effect::Read { tag, command: request.command };
+                let effect = Effect::Read { tag, command: request.command, up_to: saw };
                 self.pending.push(saw, effect, self.durable, effects);
             }
         }

@@ -262,6 +262,42 @@ fn after_a_failed_write_everything_that_waits_or_comes_is_unavailable() {
 }
 
 #[test]
+fn history_is_read_as_far_as_the_command_saw_and_not_before_that_is_durable() {
+    let mut engine = fresh();
+    let mut effects = Vec::new();
+    let now = Timestamp::from_unix_s(1);
+    let subject = named("a.example");
+    let page = crate::domain::Page {
+        limit: 10,
+        order: crate::domain::Order::Ascending,
+        after: None,
+        since: None,
+        until: None,
+    };
+    let commands = [
+        Command::Register { subject: subject.clone(), attributes: Attributes::none() },
+        Command::Audit { subject: subject.clone(), page },
+        Command::Remove { subject: subject.clone() },
+        Command::Audit { subject, page },
+    ];
+    for (tag, command) in (0..).zip(commands) {
+        engine.step(now, Input::Asked { tag, asked: request("", None, command) }, &mut effects);
+    }
+    let read = |effects: &mut Vec<Effect<u64>>| -> Vec<(u64, u64)> {
+        let reads = effects.drain(..).filter_map(|effect| match effect {
+            Effect::Read { tag, up_to, .. } => Some((tag, up_to.value())),
+            Effect::Append { .. } | Effect::Answer { .. } => None,
+        });
+        reads.collect()
+    };
+    assert_eq!(read(&mut effects), []);
+    engine.step(now, Input::Durable(Sequence::new(1)), &mut effects);
+    assert_eq!(read(&mut effects), [(1, 1)]);
+    engine.step(now, Input::Durable(Sequence::new(2)), &mut effects);
+    assert_eq!(read(&mut effects), [(3, 2)]);
+}
+
+#[test]
 fn the_clock_may_go_back_the_log_does_not() {
     let sequencer = Sequencer::new(Sequence::new(5), Timestamp::from_unix_s(100));
     assert_eq!(sequencer.take(Timestamp::from_unix_s(90)), (Sequence::new(6), Timestamp::from_unix_s(100)));

@@ -215,7 +215,7 @@ impl Core {
             match effect {
                 Effect::Append { hash, event } => events.push((hash, event)),
                 Effect::Answer { tag, outcome } => self.answer(tag, outcome),
-                Effect::Read { tag, command } => self.read_history(tag, command),
+                Effect::Read { tag, command, up_to } => self.read_history(tag, command, up_to),
             }
         }
         self.effects.set(effects);
@@ -229,14 +229,13 @@ impl Core {
         }
     }
 
-    fn read_history(&self, tag: Tag, command: Command) {
+    fn read_history(&self, tag: Tag, command: Command, up_to: Sequence) {
         let mesh = Arc::clone(&self.shared.mesh);
         let reply = move |outcome: Outcome| {
             mesh.inbox(tag.core).answer(Answers { answers: vec![(tag, outcome)], decided: Vec::new() });
         };
         let submitted = match self.brain.borrow().as_ref() {
-            Some(brain) => history::job(command, brain.engine.durable(), reply)
-                .is_some_and(|job| brain.readers.try_submit(job).is_ok()),
+            Some(brain) => history::job(command, up_to, reply).is_some_and(|job| brain.readers.try_submit(job).is_ok()),
             None => false,
         };
         if !submitted {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::harness::{Client, End, PlainPeer, data_file, each, outcome};
+use crate::harness::{Client, End, PlainPeer, Trust, data_file, each, outcome};
 
 /// Inputs longer than this are sent once, and not in every round.
 const SMALL_BYTES: usize = 128 * 1024;
@@ -201,5 +201,27 @@ fn many_connections_that_say_nothing_keep_nobody_out() {
         assert_eq!(server.client().ask(r#"{"command":"PING"}"#)["status"], 200);
         drop(silent);
         assert_eq!(server.client().ask(r#"{"command":"PING"}"#)["status"], 200);
+    });
+}
+
+#[test]
+fn connections_beyond_the_bound_are_closed_and_cost_the_others_nothing() {
+    const BOUND: usize = 3;
+    each(&[1, 3], |setup| {
+        let server = setup.clone().config(&format!("[limits]\nconnections_max = {BOUND}\n")).start();
+        let ping = r#"{"command":"PING"}"#;
+        let mut within: Vec<Client> = (0..BOUND).map(|_| server.client()).collect();
+        for _ in 0..10 {
+            assert!(PlainPeer::connect(&server).hear_all().is_empty());
+        }
+        for client in &mut within {
+            assert_eq!(client.ask(ping)["status"], 200);
+        }
+        // Whoever leaves makes room.
+        let mut leaving = within.pop().unwrap();
+        leaving.finish();
+        leaving.drain();
+        assert_eq!(within[0].ask(ping)["status"], 200);
+        while Client::connect_with(server.address(), &Trust::file(&server.home().authority())).is_err() {}
     });
 }

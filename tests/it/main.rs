@@ -18,6 +18,7 @@ mod hostile;
 mod import;
 mod lifecycle;
 mod once;
+mod order;
 mod readme;
 mod refuse;
 mod replay;

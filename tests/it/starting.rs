@@ -41,3 +41,14 @@ fn ping_is_answered_while_the_log_is_replayed() {
     assert_eq!(home.verified_events(), known);
     assert_eq!(run(&["log", "stat", "--data", home.data().to_str().unwrap()]).ended(0).stderr, "");
 }
+
+#[test]
+fn a_stop_before_it_is_ready_is_a_stop() {
+    let home = Home::new();
+    Setup::new("epoll", 1).start_in(&home).terminate();
+    for io in drivers() {
+        let starting = Setup::new(io, 2).begin_in(&home);
+        starting.listens();
+        assert_eq!(starting.terminate(), 0);
+    }
+}

@@ -173,6 +173,12 @@ impl Starting {
         self.process.logged().contains(" ready ")
     }
 
+    /// Asks it to stop, and waits for its exit status.
+    pub fn terminate(mut self) -> i32 {
+        signal("TERM", self.process.number());
+        self.process.wait()
+    }
+
     /// Waits until it is ready.
     pub fn finish(self) -> Server {
         self.ready().unwrap_or_else(|why| panic!("the server does not start: {why}"))
