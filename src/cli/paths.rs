@@ -4,8 +4,6 @@
 
 use std::path::{Path, PathBuf};
 
-use super::exit::Failure;
-
 /// The environment variable that names the data directory.
 pub const DATA_VARIABLE: &str = "REPSEC_DATA";
 
@@ -16,15 +14,6 @@ pub fn default_data_dir() -> Option<PathBuf> {
         Some(named) if !named.is_empty() => Some(PathBuf::from(named)),
         _ => directories::BaseDirs::new().map(|dirs| dirs.data_dir().join("repsec")),
     }
-}
-
-/// The data directory that is meant: the one that was named, or the default.
-///
-/// # Errors
-/// When none was named and the user has no home.
-pub fn data_dir(named: Option<&Path>) -> Result<PathBuf, Failure> {
-    let missing = || Failure::Usage("no home directory to keep the store in: name a directory with --data".to_owned());
-    named.map(Path::to_owned).or_else(default_data_dir).ok_or_else(missing)
 }
 
 /// The certificate of the development authority that `serve --dev` makes in a data directory.

@@ -36,8 +36,8 @@ fn namespace() -> Result<Vec<String>, String> {
     let ways: [&[&str]; 2] = [&["unshare", "--mount"], &["unshare", "--user", "--map-root-user", "--mount"]];
     let mut reasons = Vec::new();
     for way in ways {
-        let mount = ["sh", "-c", "mount -t tmpfs -o size=1m none /mnt"];
-        match Command::new(way[0]).args(&way[1..]).args(mount).output() {
+        let mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none"];
+        match Command::new(way[0]).args(&way[1..]).args(mount).arg(std::env::temp_dir()).output() {
             Ok(output) if output.status.success() => return Ok(way.iter().map(ToString::to_string).collect()),
             Ok(output) => reasons.push(format!("{way:?}: {}", String::from_utf8_lossy(&output.stderr).trim())),
             Err(error) => reasons.push(format!("{way:?}: {error}")),

@@ -1,11 +1,11 @@
 //! Opening a store for a tool that only reads it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::exit::Failure;
-use crate::cli::paths;
+use crate::cli::paths::default_data_dir;
 use crate::log::{LogError, OpenOptions, Store};
 
 /// Opens the store that is meant, which no server may have open.
@@ -13,8 +13,17 @@ use crate::log::{LogError, OpenOptions, Store};
 /// # Errors
 /// When there is none, or it is in use, in words that say what to do.
 pub(super) fn open(data: Option<&Path>) -> Result<Store, Failure> {
-    let path = paths::data_dir(data)?;
+    let path = data_dir(data)?;
     Store::open(&path, OpenOptions { create: false, read_only: true }).map_err(failed)
+}
+
+/// The data directory that is meant: the one that was named, or the default.
+///
+/// # Errors
+/// When none was named and the user has no home.
+fn data_dir(named: Option<&Path>) -> Result<PathBuf, Failure> {
+    let missing = || Failure::Usage("no home directory to keep the store in: name a directory with --data".to_owned());
+    named.map(Path::to_owned).or_else(default_data_dir).ok_or_else(missing)
 }
 
 /// A store's error as a failure of the command.
