@@ -7,15 +7,18 @@
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::server::UnbufferedServerConnection;
+use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{
-    ConnectionState, EncodeError, EncryptError, InsufficientSizeError, UnbufferedStatus, WriteTraffic,
+    ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError, UnbufferedStatus, WriteTraffic,
 };
 
 /// Room for what TLS adds to one record: header, explicit nonce, content type and tag, generously.
 const RECORD_OVERHEAD_BYTES: usize = 64;
 /// Plaintext of one record at the most (RFC 8446, section 5.1).
 const RECORD_BYTES_MAX: usize = 16 * 1024;
+
+/// Room for a part of the handshake at first; it is asked for more where that is not enough.
+const HANDSHAKE_BYTES: usize = 512;
 
 /// The TLS state of one accepted connection.
 pub struct Tls {
@@ -66,15 +69,7 @@ impl Tls {
                         }
                     }
                 }
-                Ok(ConnectionState::EncodeTlsData(mut data)) => {
-                    append(&mut self.outgoing, 512, |room| match data.encode(room) {
-                        Ok(written) => Ok(written),
-                        Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) => {
-                            Err(Some(required_size))
-                        }
-                        Err(EncodeError::AlreadyEncoded) => Err(None),
-                    });
-                }
+                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.outgoing),
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::PeerClosed) => self.peer_closed = true,
                 // Early data is not enabled (it can be replayed), so this state does not occur; if it did, the
@@ -130,10 +125,7 @@ impl Tls {
     fn write(
         &mut self,
         room: usize,
-        mut encrypt: impl FnMut(
-            &mut WriteTraffic<'_, rustls::server::ServerConnectionData>,
-            &mut [u8],
-        ) -> Result<usize, EncryptError>,
+        mut encrypt: impl FnMut(&mut WriteTraffic<'_, ServerConnectionData>, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> Result<(), rustls::Error> {
         loop {
             let UnbufferedStatus { state, .. } = self.connection.process_tls_records(&mut []);
@@ -148,21 +140,22 @@ impl Tls {
                     });
                     return if written { Ok(()) } else { Err(rustls::Error::EncryptError) };
                 }
-                ConnectionState::EncodeTlsData(mut data) => {
-                    append(&mut self.outgoing, 512, |room| match data.encode(room) {
-                        Ok(written) => Ok(written),
-                        Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) => {
-                            Err(Some(required_size))
-                        }
-                        Err(EncodeError::AlreadyEncoded) => Err(None),
-                    });
-                }
+                ConnectionState::EncodeTlsData(data) => encode(data, &mut self.outgoing),
                 ConnectionState::TransmitTlsData(data) => data.done(),
                 ConnectionState::PeerClosed => self.peer_closed = true,
                 _ => return Err(rustls::Error::HandshakeNotComplete),
             }
         }
     }
+}
+
+/// Appends a part of the handshake, a ticket or an alert.
+fn encode(mut data: EncodeTlsData<'_, ServerConnectionData>, outgoing: &mut Vec<u8>) {
+    append(outgoing, HANDSHAKE_BYTES, |room| match data.encode(room) {
+        Ok(written) => Ok(written),
+        Err(EncodeError::InsufficientSize(InsufficientSizeError { required_size })) => Err(Some(required_size)),
+        Err(EncodeError::AlreadyEncoded) => Err(None),
+    });
 }
 
 /// Lets `fill` write behind the end of `buffer`, with `room` bytes at first and with as many as it asks for then.
