@@ -58,7 +58,7 @@ pub struct ServeArgs {
     /// Directory of the store; made if it is not there [default: $XDG_DATA_HOME/repsec]
     #[arg(long, value_name = "DIR", env = DATA_VARIABLE)]
     pub data: Option<PathBuf>,
-    /// Address and port to listen on [default: 127.0.0.1:4655 with --dev, else [::]:4655]
+    /// Address and port to listen on [default: 127.0.0.1:4655 with --dev, else `[::]:4655`]
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<SocketAddr>,
     /// Event loops, each on a core of its own, that divide the entities among them [default: one per core]

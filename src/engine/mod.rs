@@ -20,12 +20,12 @@ use std::sync::Arc;
 use sha2::Digest as _;
 
 use crate::domain::{
-    Asked, Bulk, Change, Claim, Command, Context, Decision, Event, Named, Outcome, Refusal, Request, Unavailable,
+    Asked, At, Bulk, Change, Claim, Command, Context, Decision, Event, Named, Outcome, Refusal, Request, Unavailable,
     apply, decide, decide_verify,
 };
 use crate::projection::{Claimed, Current, Nonces};
 use crate::types::limits::REPLAY_WINDOW_S;
-use crate::types::{Entity, EntityHash, HashKey, Once, Sequence, Timestamp};
+use crate::types::{Entity, EntityHash, Once, Sequence, Timestamp};
 
 use pending::Pending;
 pub use sequencer::Sequencer;
@@ -77,7 +77,6 @@ pub enum Effect<T> {
 
 /// One shard: its entities and the answers that wait.
 pub struct Engine<T> {
-    key: HashKey,
     table: Current,
     nonces: Arc<Nonces>,
     sequencer: Arc<Sequencer>,
@@ -87,15 +86,9 @@ pub struct Engine<T> {
 }
 
 impl<T> Engine<T> {
-    /// A shard without entities, for a log that is durable up to what the sequencer has handed out.
-    pub fn new(key: HashKey, nonces: Arc<Nonces>, sequencer: Arc<Sequencer>) -> Engine<T> {
-        let durable = sequencer.last();
-        Engine { key, table: Current::new(key), nonces, sequencer, pending: Pending::default(), durable, failed: false }
-    }
-
-    /// A shard whose entities were recovered.
-    pub fn with_table(table: Current, key: HashKey, nonces: Arc<Nonces>, sequencer: Arc<Sequencer>) -> Engine<T> {
-        Engine { table, ..Engine::new(key, nonces, sequencer) }
+    /// A shard with these entities, for a log that is durable up to `durable`.
+    pub fn new(table: Current, durable: Sequence, nonces: Arc<Nonces>, sequencer: Arc<Sequencer>) -> Engine<T> {
+        Engine { table, nonces, sequencer, pending: Pending::default(), durable, failed: false }
     }
 
     /// The entities.
@@ -147,8 +140,13 @@ impl<T> Engine<T> {
             Decision::Answers(verified) => self.answer(tag, saw, Outcome::Verified(verified), effects),
             Decision::Refused(refusal) => self.answer(tag, saw, Outcome::Refused(refusal), effects),
             Decision::ReadHistory => {
+                // A question about a place of the log waits for that place, whoever takes it in the end.
+                let asked = match &request.command {
+                    Command::Verify { at: Some(At::Sequence(at)), .. } => *at,
+                    _ => Sequence::ZERO,
+                };
                 let effect = Effect::Read { tag, command: request.command, up_to: saw };
-                self.pending.push(saw, effect, self.durable, effects);
+                self.pending.push(saw.max(asked), effect, self.durable, effects);
             }
         }
     }
@@ -164,7 +162,11 @@ impl<T> Engine<T> {
         let nonce = self.nonces.name(&request.principal, &once.nonce);
         match self.nonces.claim(nonce, fingerprint, now) {
             Claimed::Fresh => Ok(Some(nonce)),
-            Claimed::Other => Err((Outcome::Refused(Refusal::NonceReused), Sequence::ZERO)),
+            // Who is told of the other use must not be told of what a crash could undo.
+            Claimed::Other { sequence } => {
+                let used = sequence.unwrap_or_else(|| self.sequencer.last());
+                Err((Outcome::Refused(Refusal::NonceReused), used))
+            }
             Claimed::Full => Err((Outcome::Refused(Refusal::TooManyNonces), Sequence::ZERO)),
             Claimed::Same { sequence, time } => {
                 let entity = request.command.subject().entity.clone();
@@ -224,11 +226,6 @@ impl<T> Engine<T> {
     /// Gives an answer as soon as the event that it depends on is durable.
     fn answer(&mut self, tag: T, depends_on: Sequence, outcome: Outcome, effects: &mut Vec<Effect<T>>) {
         self.pending.push(depends_on, Effect::Answer { tag, outcome }, self.durable, effects);
-    }
-
-    /// The store's key, under which the entities of this shard are hashed.
-    pub fn key(&self) -> HashKey {
-        self.key
     }
 }
 

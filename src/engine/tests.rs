@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::{Attributes, Nonce, Principal};
+use crate::types::{Attributes, HashKey, Nonce, Principal};
 
 const KEY: HashKey = HashKey::new([9; 16]);
 
@@ -20,7 +20,7 @@ fn request(principal: &str, once: Option<Once>, command: Command) -> Asked {
 
 fn fresh() -> Engine<u64> {
     let sequencer = Arc::new(Sequencer::new(Sequence::ZERO, Timestamp::ZERO));
-    Engine::new(KEY, Arc::new(Nonces::new(KEY, 10_000)), sequencer)
+    Engine::new(Current::new(KEY), Sequence::ZERO, Arc::new(Nonces::new(KEY, 10_000)), sequencer)
 }
 
 /// One thing that happens to the engine.

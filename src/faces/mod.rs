@@ -57,7 +57,8 @@ pub trait Face {
     /// Whether [`take_output`](Face::take_output) has something to give.
     fn output_ready(&self) -> bool;
 
-    /// Roughly how many bytes the answers have that are ready, in order or not, and were not taken.
+    /// Roughly how many bytes the answers have that are ready, in order or not, and were not taken; bulk lookups count
+    /// from the beginning with what their answers will have.
     fn unsent_bytes(&self) -> usize;
 
     /// Hands over a record of every answer that was taken since the last call, in order.
@@ -65,6 +66,12 @@ pub trait Face {
 
     /// Messages whose answers were not taken.
     fn outstanding(&self) -> usize;
+
+    /// Messages of which the store has still to say something.
+    fn waiting(&self) -> usize;
+
+    /// All messages that were received whole until now, good or not.
+    fn messages(&self) -> u64;
 
     /// Whether bytes from the peer are of use now.
     fn wants_input(&self) -> bool;

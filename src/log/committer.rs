@@ -114,6 +114,11 @@ pub enum NotSent {
 }
 
 impl Lane {
+    /// How many messages wait in it now.
+    pub fn waiting(&self) -> usize {
+        self.0.len()
+    }
+
     /// Hands over a message without waiting.
     ///
     /// # Errors

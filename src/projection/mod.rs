@@ -9,5 +9,5 @@ pub mod nonces;
 pub mod state_hash;
 
 pub use current::{Current, Walk};
-pub use nonces::{Claimed, Nonces, Remembered};
+pub use nonces::{Claimed, Nonces, Remembered, STRIPES};
 pub use state_hash::StateHash;

@@ -12,12 +12,12 @@ use crate::domain::{Change, Command, Event};
 use crate::types::limits::REPLAY_WINDOW_S;
 use crate::types::{Attributes, Entity, HashKey, Nonce, Principal, Sequence, Timestamp};
 
-/// Locks, so that shards seldom wait for each other.
-const STRIPES: usize = 64;
+/// Parts of the memory with a lock each, so that shards seldom wait for each other.
+pub const STRIPES: usize = 64;
 
 /// A nonce is remembered this long after it was used: a `ts` may lie the window ahead of the clock, and is
-/// acceptable until the clock has passed it by the window.
-const REMEMBERED_MS: u64 = 2 * REPLAY_WINDOW_S * 1000;
+/// acceptable until the clock has passed it by the window; and whole seconds are compared.
+const REMEMBERED_MS: u64 = (2 * REPLAY_WINDOW_S + 1) * 1000;
 
 /// What uses of nonces are remembered.
 pub struct Nonces {
@@ -66,7 +66,10 @@ pub enum Claimed {
         time: Timestamp,
     },
     /// Another command has it.
-    Other,
+    Other {
+        /// The event that it made; `None` while it is being decided.
+        sequence: Option<Sequence>,
+    },
     /// There is no room to remember one more.
     Full,
 }
@@ -114,7 +117,9 @@ impl Nonces {
             Some(known) if known.fingerprint == fingerprint && known.sequence != Sequence::ZERO => {
                 Claimed::Same { sequence: known.sequence, time: known.time }
             }
-            Some(_) => Claimed::Other,
+            Some(known) => {
+                Claimed::Other { sequence: Some(known.sequence).filter(|sequence| *sequence != Sequence::ZERO) }
+            }
             None if stripe.uses.len() >= self.stripe_entries_max => Claimed::Full,
             None => {
                 stripe.uses.insert(nonce, Use { fingerprint, sequence: Sequence::ZERO, time: now });
@@ -162,14 +167,21 @@ impl Nonces {
         }
     }
 
-    /// Every settled use that is remembered for a share of the stripes: share `part` of `parts`.
-    pub fn visit(&self, part: usize, parts: usize, visitor: &mut dyn FnMut(Remembered)) {
-        for stripe in self.stripes.iter().skip(part).step_by(parts.max(1)) {
-            let stripe = lock(stripe);
-            for (nonce, known) in stripe.uses.iter().filter(|(_, known)| known.sequence != Sequence::ZERO) {
-                let Use { fingerprint, sequence, time } = *known;
-                visitor(Remembered { nonce: *nonce, fingerprint, sequence, time });
-            }
+    /// Puts what was remembered into the order of forgetting. To be called when all of a store's uses are back, which
+    /// a snapshot gives in no order: a young one in front would keep older ones from being forgotten.
+    pub fn put_in_order(&self) {
+        for stripe in &self.stripes {
+            lock(stripe).order.make_contiguous().sort_unstable();
+        }
+    }
+
+    /// Every settled use that is remembered in one of the [`STRIPES`].
+    pub fn visit(&self, stripe: usize, visitor: &mut dyn FnMut(Remembered)) {
+        let Some(stripe) = self.stripes.get(stripe) else { return };
+        let stripe = lock(stripe);
+        for (nonce, known) in stripe.uses.iter().filter(|(_, known)| known.sequence != Sequence::ZERO) {
+            let Use { fingerprint, sequence, time } = *known;
+            visitor(Remembered { nonce: *nonce, fingerprint, sequence, time });
         }
     }
 

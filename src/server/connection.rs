@@ -6,14 +6,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::domain::Asked;
 use crate::faces::Face;
 use crate::faces::repsec::Session;
+use crate::runtime::Notify;
 use crate::runtime::uring::{Cancel, Reader, Writer};
-use crate::runtime::{Notify, now};
-use crate::types::Timestamp;
 
 use super::core::Core;
 use super::tls::Tls;
@@ -22,6 +21,10 @@ use super::tls::Tls;
 const READ_BYTES_MIN: usize = 4 * 1024;
 /// Bytes read at once at the most: four full records.
 const READ_BYTES_MAX: usize = 64 * 1024 + 512;
+/// Short reads in a row after which a large buffer is given back.
+const SMALL_READS: u32 = 16;
+/// Bytes of a buffer for answers that an idle connection keeps.
+const KEPT_BYTES: usize = 16 * 1024;
 /// How long a connection that we have closed is read on, so that the peer gets our last answers: bytes that nobody
 /// reads would make the kernel reset the connection, and a reset overtakes answers.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
@@ -45,20 +48,35 @@ pub(super) struct Connection {
     pub(super) room: Notify,
     /// The connection will ask nothing more.
     pub(super) input_ended: Cell<bool>,
-    /// Everything is said; what still comes is thrown away until then.
-    pub(super) closed: Cell<Option<Timestamp>>,
+    /// The session has nothing more to ask of what was received.
+    pub(super) asked_all: Cell<bool>,
+    /// How far the end has come.
+    pub(super) end: Cell<End>,
     /// When the peer last sent, or took, something.
-    pub(super) heard: Cell<Timestamp>,
+    pub(super) heard: Cell<Instant>,
     /// Since when there is a message (or a handshake) that has begun and not ended.
-    pub(super) started: Cell<Option<Timestamp>>,
+    pub(super) started: Cell<Option<Instant>>,
+    /// The messages that had been received whole when that was looked at.
+    begun: Cell<u64>,
     cancel_read: Cancel,
     cancel_write: Cancel,
     tasks: Cell<u8>,
 }
 
+/// How far the end of a connection has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    /// Not at all.
+    Open,
+    /// Everything is said since then; what still comes is thrown away for a while.
+    Said(Instant),
+    /// Neither side is waited for any more.
+    Aborted,
+}
+
 impl Connection {
     pub(super) fn new(id: u64, peer: u64, session: Session, tls: Tls) -> Connection {
-        let now = now();
+        let now = Instant::now();
         Connection {
             id,
             peer,
@@ -70,9 +88,11 @@ impl Connection {
             writable: Notify::default(),
             room: Notify::default(),
             input_ended: Cell::new(false),
-            closed: Cell::new(None),
+            asked_all: Cell::new(true),
+            end: Cell::new(End::Open),
             heard: Cell::new(now),
             started: Cell::new(Some(now)),
+            begun: Cell::new(0),
             cancel_read: Cancel::default(),
             cancel_write: Cancel::default(),
             tasks: Cell::new(2),
@@ -87,40 +107,52 @@ impl Connection {
         self.writable.notify();
     }
 
-    /// Ends the connection at once.
+    /// Ends the connection at once. May be called again, since a task may begin another read or write in the moment
+    /// in which the one before it is cancelled.
     pub(super) fn abort(&self) {
-        self.closed.set(Some(Timestamp::ZERO));
+        self.end.set(End::Aborted);
         self.end_input();
         self.cancel_write.cancel();
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.end.get() == End::Aborted
     }
 
     /// Whether all that was accepted is answered and written, and nothing more will be accepted.
     fn is_done(&self) -> bool {
         let session = self.session.borrow();
-        let ended = self.input_ended.get() || session.finished();
-        ended && session.outstanding() == 0 && self.held.borrow().is_none()
+        let asked_all = self.asked_all.get() && self.held.borrow().is_none();
+        session.finished() || self.input_ended.get() && asked_all && session.outstanding() == 0
     }
 }
 
 /// Moves bytes from the socket to the session until the peer or the server ends it.
 pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, mut reader: Reader) {
     let mut buffer = vec![0; READ_BYTES_MIN];
-    let mut filled = 0;
+    let (mut filled, mut small_reads) = (0, 0);
     while !connection.input_ended.get() {
         if core.must_wait(&connection) {
             connection.room.wait().await;
+            // The time in which we did not read is none that the peer took.
+            connection.started.set(connection.started.get().map(|_| Instant::now()));
             continue;
         }
         if filled == buffer.len() {
             buffer.resize((2 * buffer.len()).min(READ_BYTES_MAX), 0);
+        } else if filled == 0 && small_reads >= SMALL_READS && buffer.len() > READ_BYTES_MIN {
+            buffer = vec![0; READ_BYTES_MIN];
         }
         let (result, back) = reader.read(buffer, filled, &connection.cancel_read).await;
         buffer = back;
         match result {
             Ok(0) | Err(_) => break,
-            Ok(bytes) => filled += bytes,
+            Ok(bytes) => {
+                filled += bytes;
+                small_reads = if bytes < READ_BYTES_MIN { small_reads + 1 } else { 0 };
+            }
         }
-        connection.heard.set(now());
+        connection.heard.set(Instant::now());
         let (done, outcome) = {
             let (mut tls, mut session) = (connection.tls.borrow_mut(), connection.session.borrow_mut());
             tls.receive(buffer.get_mut(..filled).unwrap_or_default(), &mut |plaintext| session.receive(plaintext))
@@ -145,9 +177,12 @@ pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, mut reader:
 /// Notes since when something has been begun that must be ended in time: a message, a record, a handshake.
 fn note_started(connection: &Connection, undecrypted: usize) {
     let handshaking = connection.tls.borrow().is_handshaking();
-    let open = handshaking || undecrypted > 0 || connection.session.borrow().message_started();
+    let session = connection.session.borrow();
+    let open = handshaking || undecrypted > 0 || session.message_started();
+    // A peer that sends ahead has always begun something; what counts is whether it ever ends.
+    let progress = connection.begun.replace(session.messages()) != session.messages();
     match (open, connection.started.get()) {
-        (true, None) => connection.started.set(Some(connection.heard.get())),
+        (true, since) if since.is_none() || progress => connection.started.set(Some(connection.heard.get())),
         (false, Some(_)) => connection.started.set(None),
         _ => {}
     }
@@ -155,7 +190,7 @@ fn note_started(connection: &Connection, undecrypted: usize) {
 
 /// Throws away what still comes, until the peer ends too or the core has lingered long enough.
 async fn linger(connection: &Connection, mut reader: Reader, mut buffer: Vec<u8>) {
-    while connection.closed.get() != Some(Timestamp::ZERO) {
+    while !connection.is_aborted() {
         let (result, back) = reader.read(buffer, 0, &connection.cancel_read).await;
         buffer = back;
         if !matches!(result, Ok(bytes) if bytes > 0) {
@@ -166,38 +201,62 @@ async fn linger(connection: &Connection, mut reader: Reader, mut buffer: Vec<u8>
 
 /// Moves answers from the session to the socket until everything is said.
 pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>, mut writer: Writer) {
-    let mut spare = Vec::new();
-    let mut plaintext = Vec::new();
-    let mut alive = true;
-    while alive {
+    let (mut spare, mut plaintext) = (Vec::new(), Vec::new());
+    let mut broken = false;
+    'connection: loop {
         connection.writable.wait().await;
         loop {
+            if connection.is_aborted() {
+                break 'connection;
+            }
             core.collect(&connection, &mut plaintext);
+            let answered = !plaintext.is_empty();
             let done = connection.is_done();
             let outgoing = encrypt(&connection, &mut plaintext, spare, done);
-            if !outgoing.is_empty() {
+            let wrote = !outgoing.is_empty();
+            if wrote && !broken {
                 let (result, back) = writer.write_all(outgoing, &connection.cancel_write).await;
-                alive &= result.is_ok();
-                connection.heard.set(now());
                 spare = back;
-                spare.clear();
-                core.pump(&connection);
+                connection.heard.set(Instant::now());
+                if result.is_err() {
+                    // The peer is gone. What it has asked is still brought to its end, for the access journal.
+                    broken = true;
+                    connection.end_input();
+                }
             } else {
                 spare = outgoing;
-                alive &= !done;
+            }
+            keep_little(&connection, &mut spare, &mut plaintext);
+            if done {
+                break 'connection;
+            }
+            if !wrote && !answered {
                 break;
             }
-            if done || !alive {
-                alive = false;
-                break;
-            }
+            core.pump(&connection);
         }
     }
     writer.shutdown().await;
     connection.input_ended.set(true);
-    connection.closed.set(connection.closed.get().or(Some(now())));
+    if !connection.is_aborted() {
+        connection.end.set(End::Said(Instant::now()));
+    }
     connection.room.notify();
     finish(&core, &connection);
+}
+
+/// Gives back memory that one large message or answer took: most connections are idle most of the time.
+fn keep_little(connection: &Connection, spare: &mut Vec<u8>, plaintext: &mut Vec<u8>) {
+    spare.clear();
+    for buffer in [spare, plaintext] {
+        if buffer.capacity() > KEPT_BYTES {
+            *buffer = Vec::new();
+        }
+    }
+    let mut session = connection.session.borrow_mut();
+    if session.outstanding() == 0 {
+        session.release_memory();
+    }
 }
 
 /// Encrypts the answers, and the farewell if nothing will follow.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use crate::domain::{Asked, Bulk, Command, Outcome, Request, Unavailable};
 use crate::engine::{Effect, Engine, Input};
 use crate::faces::{Face, Record, repsec};
-use crate::log::{Append, Lane, NotSent, ReaderPool};
+use crate::log::{AccessBlock, Append, Lane, NotSent, ReaderPool};
 use crate::runtime::{Inbox, now};
 use crate::types::{Sequence, Timestamp};
 use crate::wire::json::Parser;
@@ -27,6 +27,8 @@ use super::shared::Shared;
 
 /// Questions to history that one connection may have open: their answers are long, and each keeps a thread busy.
 const HISTORIES_MAX: usize = 4;
+/// Blocks of the access journal that may wait for a log that is behind.
+const UNSENT_ACCESS_BLOCKS_MAX: usize = 64;
 /// Bytes of answers that wait for a slow peer before its connection is not read on.
 const UNREAD_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
@@ -52,6 +54,10 @@ pub(super) struct Core {
     /// What the engine knows to be durable.
     durable: Cell<Sequence>,
     failed: Cell<bool>,
+    /// Records of the access journal were lost, and that was said.
+    journal_lost: Cell<bool>,
+    /// The core's event loop is over.
+    pub(super) ended: Cell<bool>,
     outboxes: RefCell<Vec<Outbox>>,
     /// What the log has still to be given, in order.
     appends: RefCell<VecDeque<Append>>,
@@ -83,6 +89,8 @@ impl Core {
             numbered: Cell::new(0),
             durable: Cell::new(Sequence::ZERO),
             failed: Cell::new(false),
+            journal_lost: Cell::new(false),
+            ended: Cell::new(false),
             outboxes: RefCell::new((0..cores).map(|_| Outbox::default()).collect()),
             appends: RefCell::default(),
             effects: Cell::default(),
@@ -132,12 +140,17 @@ impl Core {
         let now = now();
         loop {
             let held = connection.held.borrow_mut().take();
+            connection.asked_all.set(false);
             let next = match held {
                 Some(held) => Some(held),
                 None if self.is_full(connection) => break,
                 None => connection.session.borrow_mut().next(now).map(|step| (step.slot, step.asked)),
             };
-            let Some((slot, asked)) = next else { break };
+            let Some((slot, asked)) = next else {
+                // The session stops for want of bytes, or because it is full of answers that it gave itself.
+                connection.asked_all.set(!self.is_full(connection));
+                break;
+            };
             if let Some(asked) = self.dispatch(now, connection, slot, asked) {
                 *connection.held.borrow_mut() = Some((slot, asked));
                 break;
@@ -383,6 +396,21 @@ impl Core {
     /// How many messages the log has not been given yet, since it is behind.
     pub(super) fn unsent_appends(&self) -> usize {
         self.appends.borrow().len()
+    }
+
+    /// How many messages the committer has not taken out of its lane.
+    pub(super) fn lane_waiting(&self) -> usize {
+        self.brain.borrow().as_ref().map_or(0, |brain| brain.log.waiting())
+    }
+
+    /// Gives the log a block of the access journal; drops it, and says so, where the log is so far behind that memory
+    /// would run out first. The promise of the journal is weaker than that of the events for this reason.
+    pub(super) fn append_access(&self, block: AccessBlock) {
+        if self.unsent_appends() < UNSENT_ACCESS_BLOCKS_MAX {
+            self.append(Append::Access(block));
+        } else if !self.journal_lost.replace(true) {
+            tracing::warn!("the disk does not keep up: records of the access journal are being lost");
+        }
     }
 
     /// Whether nothing waits to be sent to other cores or to the log, or to become durable.

@@ -4,7 +4,7 @@
 //! journal a crash may lose, and no more. Peers stand in it under pseudonyms.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::faces::Record;
 use crate::log::{AccessBlock, AccessRecord};
@@ -18,7 +18,8 @@ const BLOCK_BYTES_MAX: usize = 64 * 1024;
 /// Records of one core that the log has not got yet.
 pub(super) struct Journal {
     shard: u16,
-    block: Option<AccessBlock>,
+    /// What has gathered, and since when by a clock that nobody sets.
+    block: Option<(Instant, AccessBlock)>,
 }
 
 impl Journal {
@@ -31,7 +32,7 @@ impl Journal {
         if record.changed {
             return;
         }
-        let block = self.block.get_or_insert_with(|| AccessBlock::new(self.shard, now));
+        let (_, block) = self.block.get_or_insert_with(|| (Instant::now(), AccessBlock::new(self.shard, now)));
         block.push(&AccessRecord {
             time: now,
             command: record.command,
@@ -42,10 +43,10 @@ impl Journal {
     }
 
     /// Takes the block if it is full or old enough, or in any case with `all`.
-    pub(super) fn take(&mut self, now: Timestamp, all: bool) -> Option<AccessBlock> {
-        let age_ms = u128::from(now.unix_ms().saturating_sub(self.block.as_ref()?.start().unix_ms()));
-        let due = self.block.as_ref()?.len_bytes() >= BLOCK_BYTES_MAX || age_ms >= LOSS_WINDOW.as_millis() / 2;
-        if all || due { self.block.take() } else { None }
+    pub(super) fn take(&mut self, all: bool) -> Option<AccessBlock> {
+        let (since, block) = self.block.as_ref()?;
+        let due = block.len_bytes() >= BLOCK_BYTES_MAX || since.elapsed() >= LOSS_WINDOW / 2;
+        if all || due { self.block.take().map(|(_, block)| block) } else { None }
     }
 }
 

@@ -115,6 +115,7 @@ pub(super) fn recover(store: &Store, shards: usize, nonces_max: usize) -> Result
         },
         &mut progress,
     )?;
+    nonces.put_in_order();
     let summary = tables.summary(recovery.last);
     Ok(Start { tables, nonces: Arc::new(nonces), recovery, summary })
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -52,7 +52,8 @@ pub enum Ended {
 pub fn run(settings: Settings) -> Result<Ended, StartError> {
     // Signals are caught from the beginning, so that none ends the process in the middle of a write.
     let (happened_in, happened) = unbounded();
-    forward_signals(&happened_in)?;
+    let recovering = Arc::new(AtomicBool::new(true));
+    forward_signals(&happened_in, &recovering)?;
     check_network(&settings)?;
     let store = Store::open(&settings.data, OpenOptions { create: true, read_only: false })?;
     let files = certificate_files(&settings)?;
@@ -66,6 +67,7 @@ pub fn run(settings: Settings) -> Result<Ended, StartError> {
     let cores = start_cores(&settings, &shared, &store, sockets, ears)?;
     tracing::info!(%address, shards = settings.shards, "answering PING; recovering the state");
     let start = recovery::recover(&store, settings.shards, settings.nonces_max)?;
+    recovering.store(false, Ordering::Release);
     let committer = hand_over(&settings, &shared, &store, &cores, start)?;
     say_ready(address);
 
@@ -84,7 +86,7 @@ pub fn run(settings: Settings) -> Result<Ended, StartError> {
             true
         }
     };
-    Ok(close(&shared, cores, committer, failed))
+    Ok(close(&shared, cores, committer, settings.drain_timeout, failed))
 }
 
 /// Lets nobody in from other machines whom nobody knows.
@@ -111,15 +113,21 @@ fn certificate_files(settings: &Settings) -> Result<CertificateFiles, StartError
     }
 }
 
-fn forward_signals(happened: &Sender<Happened>) -> Result<(), StartError> {
+/// Hands signals on to the main thread. While that one is busy recovering, and nothing is written, a stop ends the
+/// process at once: replaying a long log takes longer than whoever stops us is patient.
+fn forward_signals(happened: &Sender<Happened>, recovering: &Arc<AtomicBool>) -> Result<(), StartError> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|source| StartError::Io {
         doing: "watch for signals",
         path: "/proc/self".into(),
         source,
     })?;
-    let happened = happened.clone();
+    let (happened, recovering) = (happened.clone(), Arc::clone(recovering));
     let forward = move || {
         for signal in signals.forever() {
+            if signal != SIGHUP && recovering.load(Ordering::Acquire) {
+                tracing::info!("stopped before it was ready");
+                std::process::exit(0);
+            }
             let event = if signal == SIGHUP { Happened::Reload } else { Happened::Stop };
             if happened.send(event).is_err() {
                 return;
@@ -264,9 +272,8 @@ fn hand_over(
     let options = CommitterOptions { access_retention_ms, now, ..CommitterOptions::default() };
     let committer = Committer::start(store.clone(), options, Sink(Arc::clone(shared)))?;
     let readers = Arc::new(ReaderPool::start(store, settings.readers, READER_QUEUE)?);
-    let key = store.identity().hash_key;
     for (index, (table, arrival)) in tables.0.into_iter().zip(&cores.arrivals).enumerate() {
-        let engine = Engine::with_table(table, key, Arc::clone(&nonces), Arc::clone(&sequencer));
+        let engine = Engine::new(table, recovery.last, Arc::clone(&nonces), Arc::clone(&sequencer));
         let brain = Brain { engine, log: committer.lane(), readers: Arc::clone(&readers) };
         let arrived = Arrival { brain, nonces: Arc::clone(&nonces) };
         *arrival.lock().unwrap_or_else(PoisonError::into_inner) = Some(arrived);
@@ -299,14 +306,21 @@ fn wait(happened: &Receiver<Happened>, shared: &Shared, files: &CertificateFiles
     }
 }
 
-fn close(shared: &Arc<Shared>, cores: Cores, committer: CommitterHandle, failed: bool) -> Ended {
-    if failed {
-        // Whatever still waits gets its 500; then the process ends, however slow a peer is.
-        let _ = thread::Builder::new().name("farewell".to_owned()).spawn(|| {
-            thread::sleep(FAREWELL);
-            std::process::exit(crate::server::EXIT_FAILED);
-        });
-    }
+fn close(
+    shared: &Arc<Shared>,
+    cores: Cores,
+    committer: CommitterHandle,
+    drain_timeout: Duration,
+    failed: bool,
+) -> Ended {
+    // After a failure whatever still waits gets its 500; after a stop there is the time to drain. Then the process
+    // ends, however slow a peer is, and also when the disk never comes back from a sync.
+    let patience = if failed { FAREWELL } else { drain_timeout + FAREWELL };
+    let _ = thread::Builder::new().name("farewell".to_owned()).spawn(move || {
+        thread::sleep(patience);
+        tracing::error!("the stop takes too long; ending at once, which a restart makes good");
+        std::process::exit(crate::server::EXIT_FAILED);
+    });
     shared.stop();
     let mut state_hash = StateHash::default();
     for thread in cores.threads {

@@ -9,13 +9,12 @@ use std::time::{Duration, Instant};
 
 use crate::faces::Face;
 use crate::faces::repsec::{self, Session};
-use crate::log::Append;
 use crate::projection::{Nonces, StateHash};
+use crate::runtime::topology;
 use crate::runtime::uring::{self, Cancel, Driver, Ear, Listener};
-use crate::runtime::{now, topology};
-use crate::types::{Principal, Timestamp};
+use crate::types::Principal;
 
-use super::connection::{self, Connection, LINGER};
+use super::connection::{self, Connection, End, LINGER};
 use super::core::{Brain, Core};
 use super::error::StartError;
 use super::journal::Pseudonyms;
@@ -105,13 +104,15 @@ async fn serve(start: CoreStart) -> std::io::Result<StateHash> {
         ear.listen().await;
         core.inbox().stay_awake();
     }
-    let hash = core.brain.borrow().as_ref().map(|brain| brain.engine.table().state_hash());
-    Ok(hash.unwrap_or_default())
+    core.ended.set(true);
+    // Tasks that still wait for a timer keep the core alive; the store must close all the same.
+    let brain = core.brain.borrow_mut().take();
+    Ok(brain.map(|brain| brain.engine.table().state_hash()).unwrap_or_default())
 }
 
 /// Rings the core's own bell, so that it sweeps even when nobody writes to it.
 async fn tick(core: Rc<Core>) {
-    loop {
+    while !core.ended.get() {
         uring::sleep(SWEEP).await;
         core.inbox().ring();
     }
@@ -129,6 +130,10 @@ async fn accept(core: Rc<Core>, listener: Listener, cancel: Rc<Cancel>, pseudony
                 continue;
             }
         };
+        if core.shared.stopping() {
+            // Accepted in the very moment in which the stop began: nobody would look after it.
+            break;
+        }
         if core.shared.connections.fetch_add(1, Ordering::AcqRel) >= core.settings.connections_max {
             core.shared.connections.fetch_sub(1, Ordering::AcqRel);
             tracing::debug!("a connection beyond connections_max was closed");
@@ -179,8 +184,9 @@ impl Sweeper {
         }
         self.swept = Instant::now();
         self.end_what_takes_too_long(core);
-        if let Some(block) = core.journal.borrow_mut().take(now(), false) {
-            core.append(Append::Access(block));
+        let block = core.journal.borrow_mut().take(false);
+        if let Some(block) = block {
+            core.append_access(block);
         }
         let Some(nonces) = nonces else { return };
         if core.index == 0 {
@@ -194,30 +200,44 @@ impl Sweeper {
     }
 
     fn end_what_takes_too_long(&self, core: &Rc<Core>) {
-        let now_ms = now().unix_ms();
-        let age = |since: Timestamp| Duration::from_millis(now_ms.saturating_sub(since.unix_ms()));
         let overdue = self.deadline.is_some_and(|deadline| Instant::now() > deadline);
         let connections: Vec<Rc<Connection>> = core.connections.borrow().values().cloned().collect();
         for connection in connections {
-            if connection.closed.get() == Some(Timestamp::ZERO) {
-                continue;
-            }
-            if overdue {
-                let unanswered = connection.session.borrow().outstanding();
-                core.shared.unanswered.fetch_add(unanswered, Ordering::AcqRel);
-                connection.abort();
-            } else if let Some(closed) = connection.closed.get() {
-                if age(closed) > LINGER {
+            let message_overdue =
+                connection.started.get().is_some_and(|since| since.elapsed() > core.settings.message_timeout);
+            match connection.end.get() {
+                End::Aborted => connection.abort(),
+                End::Open if overdue => {
+                    let unanswered = connection.session.borrow().waiting();
+                    core.shared.unanswered.fetch_add(unanswered, Ordering::AcqRel);
                     connection.abort();
                 }
-            } else if connection.started.get().is_some_and(|since| age(since) > core.settings.message_timeout) {
-                connection.session.borrow_mut().time_out();
-                connection.end_input();
-            } else if age(connection.heard.get()) > core.settings.idle_timeout {
-                let waits = connection.session.borrow().outstanding() > 0;
-                // A peer that does not take its answers is not waited for either.
-                if waits { connection.abort() } else { connection.end_input() }
+                End::Said(since) if overdue || since.elapsed() > LINGER => connection.abort(),
+                End::Said(_) => {}
+                End::Open if connection.input_ended.get() || !message_overdue || core.must_wait(&connection) => {
+                    self.end_if_idle(core, &connection);
+                }
+                End::Open => {
+                    connection.session.borrow_mut().time_out();
+                    connection.end_input();
+                }
             }
+        }
+    }
+
+    fn end_if_idle(&self, core: &Core, connection: &Connection) {
+        if connection.heard.get().elapsed() <= core.settings.idle_timeout {
+            return;
+        }
+        let (outstanding, waiting) = {
+            let session = connection.session.borrow();
+            (session.outstanding(), session.waiting())
+        };
+        // A peer that does not take its answers is not waited for; one that waits for ours is.
+        if outstanding > waiting {
+            connection.abort();
+        } else if outstanding == 0 && !connection.input_ended.get() {
+            connection.end_input();
         }
     }
 
@@ -235,8 +255,9 @@ impl Sweeper {
         if core.shared.drained.load(Ordering::Acquire) < core.shared.mesh.cores() {
             return false;
         }
-        if let Some(block) = core.journal.borrow_mut().take(now(), true) {
-            core.append(Append::Access(block));
+        let block = core.journal.borrow_mut().take(true);
+        if let Some(block) = block {
+            core.append_access(block);
             core.flush();
         }
         core.is_quiet() || core.shared.failed() || self.deadline.is_some_and(|deadline| Instant::now() > deadline)

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::log::{Append, SnapshotEntry, SnapshotNonce, SnapshotWriter};
-use crate::projection::{Current, Nonces};
+use crate::projection::{Current, Nonces, Remembered, STRIPES, Walk};
 use crate::runtime::uring;
 use crate::types::Sequence;
 
@@ -22,7 +22,7 @@ const SLICE_ENTITIES: usize = 1024;
 const PAUSE: Duration = Duration::from_millis(1);
 /// Length of a stored chunk.
 const CHUNK_BYTES: usize = 256 * 1024;
-/// Chunks that may wait for the committer.
+/// Messages that may wait in the committer's lane before another chunk is added: events must not queue behind many.
 const QUEUED_MAX: usize = 4;
 
 /// Begins a snapshot of all shards if the last one is old enough. Called on one core only.
@@ -58,25 +58,26 @@ pub(super) async fn take(core: Rc<Core>, nonces: std::sync::Arc<Nonces>, number:
         }
         uring::sleep(PAUSE).await;
     }
-    nonces.visit(core.index, cores, &mut |seen| {
-        writer.nonce(&SnapshotNonce {
-            nonce: seen.nonce,
-            fingerprint: seen.fingerprint,
-            sequence: seen.sequence,
-            time: seen.time,
+    for stripe in (core.index..STRIPES).step_by(cores) {
+        if core.shared.stopping() {
+            return;
+        }
+        nonces.visit(stripe, &mut |seen| {
+            let Remembered { nonce, fingerprint, sequence, time } = seen;
+            writer.nonce(&SnapshotNonce { nonce, fingerprint, sequence, time });
         });
-    });
+        if writer.len_bytes() >= CHUNK_BYTES {
+            send(&core, &mut writer).await;
+        }
+        uring::sleep(PAUSE).await;
+    }
     send(&core, &mut writer).await;
     core.append(Append::SnapshotEnd(writer.end(u16::try_from(cores).unwrap_or(u16::MAX), start)));
     core.flush();
     core.shared.snapshot_open.fetch_sub(1, Ordering::AcqRel);
 }
 
-fn copy_slice(
-    table: &Current,
-    from: crate::projection::Walk,
-    writer: &mut SnapshotWriter,
-) -> Option<crate::projection::Walk> {
+fn copy_slice(table: &Current, from: Walk, writer: &mut SnapshotWriter) -> Option<Walk> {
     table.visit(from, SLICE_ENTITIES, &mut |hash, text, standing| {
         writer.entry(&SnapshotEntry {
             hash,
@@ -97,7 +98,8 @@ async fn send(core: &Core, writer: &mut SnapshotWriter) {
         core.append(Append::Snapshot(chunk));
         core.flush();
     }
-    while core.unsent_appends() > QUEUED_MAX && !core.shared.failed() {
+    let is_busy = || core.unsent_appends() > 0 || core.lane_waiting() > QUEUED_MAX;
+    while is_busy() && !core.shared.failed() && !core.shared.stopping() {
         uring::sleep(PAUSE).await;
         core.flush();
     }

@@ -1,6 +1,6 @@
 //! `repsec register`: begins a life of an entity.
 //!
-//! May use: the pipeline, by way of [`super::change`]. Never: decides whether the server should.
+//! May use: the pipeline, by way of `commands::change`. Never: decides whether the server should.
 
 use std::io::Write;
 

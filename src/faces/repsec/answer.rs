@@ -10,7 +10,7 @@ use crate::types::attributes::object_text;
 use crate::types::{Entity, Sequence, Timestamp};
 use crate::wire::text::{push_string, push_unsigned};
 
-use super::bulk::NameResult;
+use super::bulk::{NameResult, RESULT_BYTES};
 use super::cursor;
 use super::id::Id;
 use super::message::{CommandKind, Fault};
@@ -69,7 +69,7 @@ pub fn write(out: &mut Vec<u8>, asked: &Asked, answer: &Answer, settings: &Setti
 pub fn estimated_bytes(answer: &Answer) -> usize {
     const SHORT: usize = 160;
     match answer {
-        Answer::Names(results) => SHORT + results.len() * 72,
+        Answer::Names(results) => SHORT + results.len() * RESULT_BYTES,
         Answer::Outcome(Outcome::Audited(page)) => {
             SHORT + page.events.iter().map(|event| SHORT + stored_text(event).len()).sum::<usize>()
         }

@@ -7,6 +7,9 @@ use crate::types::{EntityError, Timestamp};
 
 use super::status::ErrorCode;
 
+/// Roughly what one result takes in an answer, in bytes.
+pub const RESULT_BYTES: usize = 72;
+
 /// Why a text, or what stands in its place, names no entity.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BadName {
@@ -81,6 +84,11 @@ impl Gathering {
                 self.missing -= 1;
             }
         }
+    }
+
+    /// Roughly how many bytes the answer will have, and what is kept for it has.
+    pub fn weight_bytes(&self) -> usize {
+        self.results.len() * RESULT_BYTES
     }
 
     /// Whether every name has its result.

@@ -57,6 +57,8 @@ struct Slot {
     asked: answer::Asked,
     entity: Option<EntityHash>,
     state: State,
+    /// What it adds to the session's unsent bytes.
+    weight_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -175,16 +177,26 @@ impl Session {
 
     /// Appends a slot and gives its number.
     fn push(&mut self, id: Option<Id>, command: CommandKind, state: State) -> u64 {
-        if let State::Ready(answer) = &state {
-            self.unsent_bytes += answer::estimated_bytes(answer);
-        }
+        let weight_bytes = state.weight_bytes();
+        self.unsent_bytes += weight_bytes;
         let asked = answer::Asked { id, command, order: Order::default() };
-        self.slots.push_back(Slot { asked, entity: None, state });
-        self.first + to_u64(self.slots.len()) - 1
+        self.slots.push_back(Slot { asked, entity: None, state, weight_bytes });
+        self.messages() - 1
     }
 
     fn is_full(&self) -> bool {
         self.slots.len() >= self.settings.limits.outstanding_commands_max
+    }
+}
+
+impl State {
+    /// Roughly how many bytes it keeps until its answer is taken.
+    fn weight_bytes(&self) -> usize {
+        match self {
+            State::Waiting => 0,
+            State::Gathering(gathering) => gathering.weight_bytes(),
+            State::Ready(answer) => answer::estimated_bytes(answer),
+        }
     }
 }
 
@@ -263,15 +275,15 @@ impl Face for Session {
             }
             (State::Waiting | State::Gathering(_), outcome) => State::Ready(Answer::Outcome(outcome)),
         };
-        if let State::Ready(answer) = &slot.state {
-            self.unsent_bytes += answer::estimated_bytes(answer);
-        }
+        let weight_bytes = slot.state.weight_bytes();
+        self.unsent_bytes = (self.unsent_bytes + weight_bytes).saturating_sub(slot.weight_bytes);
+        slot.weight_bytes = weight_bytes;
     }
 
     fn take_output(&mut self, out: &mut Vec<u8>) {
         let enough = out.len().saturating_add(OUTPUT_BYTES);
         while out.len() < enough
-            && let Some(Slot { asked, entity, state: State::Ready(answer) }) = self.slots.front()
+            && let Some(Slot { asked, entity, state: State::Ready(answer), weight_bytes }) = self.slots.front()
         {
             let status = answer::write(out, asked, answer, &self.settings);
             let changed = matches!(
@@ -279,7 +291,7 @@ impl Face for Session {
                 Answer::Outcome(Outcome::Registered { replayed: false, .. } | Outcome::Removed { replayed: false, .. })
             );
             self.records.push(Record { command: asked.command as u8, status: status.code(), entity: *entity, changed });
-            self.unsent_bytes = self.unsent_bytes.saturating_sub(answer::estimated_bytes(answer));
+            self.unsent_bytes = self.unsent_bytes.saturating_sub(*weight_bytes);
             self.slots.pop_front();
             self.first += 1;
         }
@@ -299,6 +311,14 @@ impl Face for Session {
 
     fn outstanding(&self) -> usize {
         self.slots.len()
+    }
+
+    fn waiting(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.waits()).count()
+    }
+
+    fn messages(&self) -> u64 {
+        self.first + to_u64(self.slots.len())
     }
 
     fn wants_input(&self) -> bool {

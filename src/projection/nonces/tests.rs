@@ -25,16 +25,17 @@ fn a_nonce_belongs_to_the_command_that_used_it() {
     let other = nonces.fingerprint(&register("a.example", "{\"a\":1}")).unwrap();
 
     assert_eq!(nonces.claim(name, print, at(0)), Claimed::Fresh);
-    assert_eq!(nonces.claim(name, print, at(0)), Claimed::Other, "claimed, and not settled yet");
+    assert_eq!(nonces.claim(name, print, at(0)), Claimed::Other { sequence: None }, "claimed, and not settled yet");
     nonces.release(name);
     assert_eq!(nonces.claim(name, other, at(1)), Claimed::Fresh, "a denied command leaves its nonce free");
     nonces.settle(name, Sequence::new(7), at(1));
     assert_eq!(nonces.claim(name, other, at(2)), Claimed::Same { sequence: Sequence::new(7), time: at(1) });
-    assert_eq!(nonces.claim(name, print, at(2)), Claimed::Other);
+    let other_use = Claimed::Other { sequence: Some(Sequence::new(7)) };
+    assert_eq!(nonces.claim(name, print, at(2)), other_use);
     assert_ne!(nonces.name(&Principal::from_name("bob"), &nonce), name, "another principal's nonce is another nonce");
 
-    assert_eq!(nonces.claim(name, other, at(601)), Claimed::Same { sequence: Sequence::new(7), time: at(1) });
-    assert_eq!(nonces.claim(name, print, at(602)), Claimed::Fresh, "forgotten when no repetition is acceptable");
+    assert_eq!(nonces.claim(name, other, at(602)), Claimed::Same { sequence: Sequence::new(7), time: at(1) });
+    assert_eq!(nonces.claim(name, print, at(603)), Claimed::Fresh, "forgotten when no repetition is acceptable");
 }
 
 #[test]
@@ -58,7 +59,8 @@ fn the_log_gives_the_memory_back() {
     assert_eq!(nonces.claim(name, print, at(30)), known);
 
     let copy = Nonces::new(KEY, 1000);
-    (0..3).for_each(|part| nonces.visit(part, 3, &mut |seen| copy.remember(seen, at(40))));
+    (0..STRIPES).for_each(|stripe| nonces.visit(stripe, &mut |seen| copy.remember(seen, at(40))));
+    copy.put_in_order();
     assert_eq!(copy.claim(name, print, at(40)), known, "a snapshot gives it back too");
 
     let removal = Command::Remove { subject };
@@ -68,8 +70,8 @@ fn the_log_gives_the_memory_back() {
     fresh.apply(&removed, at(20));
     assert_eq!(fresh.claim(name, print, at(30)), Claimed::Same { sequence: Sequence::new(10), time: at(10) });
     let late = Nonces::new(KEY, 1000);
-    late.apply(&removed, at(611));
-    assert_eq!(late.claim(name, print, at(611)), Claimed::Fresh, "what is too old is not remembered");
+    late.apply(&removed, at(612));
+    assert_eq!(late.claim(name, print, at(612)), Claimed::Fresh, "what is too old is not remembered");
 }
 
 #[test]
