@@ -3,7 +3,8 @@
 //! Peers never see these texts.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::types::Sequence;
 
@@ -24,6 +25,17 @@ pub enum LogError {
         /// What was attempted, as in "writing a commit".
         doing: &'static str,
         /// Their words.
+        detail: String,
+    },
+    /// The operating system did not let us at the data directory, or at a file in it.
+    Path {
+        /// What was attempted, as a verb: "create", "read", "lock".
+        doing: &'static str,
+        /// At what.
+        path: PathBuf,
+        /// Why it failed.
+        kind: io::ErrorKind,
+        /// The system's words.
         detail: String,
     },
     /// The store has a format that this program does not know.
@@ -71,6 +83,10 @@ impl LogError {
     pub(super) fn io(doing: &'static str, error: &dyn fmt::Display) -> LogError {
         LogError::Io { doing, detail: error.to_string() }
     }
+
+    pub(super) fn path(doing: &'static str, path: &Path, error: &io::Error) -> LogError {
+        LogError::Path { doing, path: path.to_owned(), kind: error.kind(), detail: error.to_string() }
+    }
 }
 
 impl fmt::Display for LogError {
@@ -85,6 +101,25 @@ impl fmt::Display for LogError {
                     f,
                     "{doing} failed: {detail}. Check free space, permissions and the health of the disk, then start again"
                 )
+            }
+            LogError::Path { doing, path, kind, detail } => {
+                write!(f, "cannot {doing} {}: ", path.display())?;
+                match kind {
+                    io::ErrorKind::PermissionDenied => {
+                        let needed = if *doing == "read" { "read" } else { "write" };
+                        write!(
+                            f,
+                            "permission denied. Run as a user who may {needed} there, or name another directory with --data"
+                        )
+                    }
+                    io::ErrorKind::ReadOnlyFilesystem => {
+                        f.write_str("the file system is read-only. Name another directory with --data")
+                    }
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+                        write!(f, "{detail}. Check the path, or name another directory with --data")
+                    }
+                    _ => write!(f, "{detail}. Check free space and the health of the disk, then start again"),
+                }
             }
             LogError::Version { found, supported } => write!(
                 f,

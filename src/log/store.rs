@@ -3,9 +3,10 @@
 //! The directory holds `log/`, the database; `lock`, by which one process at a time has it open for writing (several
 //! may read together while none writes); and, from other floors, `tls/`.
 
-use std::fs::{self, File, TryLockError};
-use std::io::{self, ErrorKind};
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io::ErrorKind;
 use std::ops::ControlFlow;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +23,8 @@ use super::{Log, LogError};
 
 const DATABASE: &str = "log";
 const LOCK: &str = "lock";
+/// Of the directories that are made: nobody but their owner.
+const DIRECTORY_MODE: u32 = 0o700;
 /// What a data directory may hold before its store is created.
 const OTHERS: [&str; 2] = [LOCK, "tls"];
 
@@ -106,13 +109,13 @@ impl Store {
     ///
     /// # Errors
     /// `Missing` and `NotAStore` when there is nothing or something else, `Locked` when another process has it open,
-    /// `Version` when its format is not ours, `Corrupt` and `Io` when it cannot be read.
+    /// `Version` when its format is not ours, `Corrupt`, `Path` and `Io` when it cannot be read.
     pub fn open(path: &Path, options: OpenOptions) -> Result<Store, LogError> {
         let create = options.create && !options.read_only;
         let database = path.join(DATABASE);
         if !RocksLog::exists(&database) {
             check_vacant(path, create)?;
-            create_directory(&database).map_err(|error| LogError::io("creating the data directory", &error))?;
+            create_directories(path, &database)?;
         }
         let lock = lock(path, options.read_only)?;
         let log = RocksLog::open(&database, options.read_only)?;
@@ -228,13 +231,20 @@ fn check_vacant(path: &Path, create: bool) -> Result<(), LogError> {
         Err(error) if error.kind() == ErrorKind::NotADirectory => {
             return Err(LogError::NotAStore { path: path.to_owned(), what: "it is a file".to_owned() });
         }
-        Err(error) => return Err(LogError::io("reading the data directory", &error)),
+        Err(error) => return Err(LogError::path("read", path, &error)),
     };
     for entry in entries {
-        let entry = entry.map_err(|error| LogError::io("reading the data directory", &error))?;
+        let entry = entry.map_err(|error| LogError::path("read", path, &error))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_empty_database =
-            name == DATABASE && fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none());
+        let is_empty_database = name == DATABASE
+            && match fs::read_dir(entry.path()) {
+                Ok(mut inside) => inside.next().is_none(),
+                // It may well be a store, of another user.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    return Err(LogError::path("read", &entry.path(), &error));
+                }
+                Err(_) => false,
+            };
         if !is_empty_database && !OTHERS.contains(&&*name) && !name.starts_with('.') {
             return Err(LogError::NotAStore { path: path.to_owned(), what: format!("it holds `{name}`") });
         }
@@ -242,15 +252,25 @@ fn check_vacant(path: &Path, create: bool) -> Result<(), LogError> {
     if create { Ok(()) } else { Err(LogError::Missing { path: path.to_owned() }) }
 }
 
-/// Creates a directory so that a crash does not lose its name, nor those of the directories above that are new too.
-fn create_directory(path: &Path) -> io::Result<()> {
-    fs::create_dir_all(path)?;
-    for above in path.ancestors().skip(1) {
+/// Creates the data directory and that of its database, both for their owner alone: they hold the hash key and all
+/// names. What is there already keeps its mode, and directories above get the usual one. The names of the new ones are
+/// synced, so that a crash does not lose them.
+fn create_directories(path: &Path, database: &Path) -> Result<(), LogError> {
+    if let Some(above) = path.parent() {
+        fs::create_dir_all(above).map_err(|error| LogError::path("create", above, &error))?;
+    }
+    for directory in [path, database] {
+        match DirBuilder::new().mode(DIRECTORY_MODE).create(directory) {
+            Err(error) if !directory.is_dir() => return Err(LogError::path("create", directory, &error)),
+            _ => {}
+        }
+    }
+    for above in database.ancestors().skip(1) {
         let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
         match File::open(above).and_then(|directory| directory.sync_all()) {
             // Not ours, so not new.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
-            outcome => outcome?,
+            outcome => outcome.map_err(|error| LogError::path("sync", above, &error))?,
         }
     }
     Ok(())
@@ -264,12 +284,12 @@ fn lock(path: &Path, read_only: bool) -> Result<Option<File>, LogError> {
         Ok(file) => file,
         // A copy of a store may lack it, or be on a medium that nobody can write to.
         Err(error) if read_only && error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(LogError::io("opening the lock of the data directory", &error)),
+        Err(error) => return Err(LogError::path(if read_only { "read" } else { "create" }, &name, &error)),
     };
     match if read_only { file.try_lock_shared() } else { file.try_lock() } {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(LogError::Locked { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(LogError::io("locking the data directory", &error)),
+        Err(TryLockError::Error(error)) => Err(LogError::path("lock", &name, &error)),
     }
 }
 

@@ -6,6 +6,7 @@ use super::super::fixtures::{commit, replayed, send, small, start, tamper};
 use super::super::writes::Write;
 use super::*;
 use crate::domain::Event;
+use std::os::unix::fs::PermissionsExt as _;
 
 const CREATE: OpenOptions = OpenOptions { create: true, read_only: false };
 const WRITE: OpenOptions = OpenOptions { create: false, read_only: false };
@@ -151,6 +152,60 @@ fn damage_before_the_tail_of_the_write_ahead_log_is_an_error() {
     bytes[middle] ^= 1;
     fs::write(wal, bytes).unwrap();
     assert!(matches!(Store::open(image.path(), WRITE).err(), Some(LogError::Io { .. })));
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn a_new_data_directory_is_for_its_owner_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = dir.path().join("plain");
+    fs::create_dir(&plain).unwrap();
+    let path = dir.path().join("above/store");
+    drop(Store::open(&path, CREATE).unwrap());
+    assert_eq!((mode(&path), mode(&path.join("log"))), (0o700, 0o700));
+    assert_eq!(mode(&dir.path().join("above")), mode(&plain), "directories above are as usual");
+}
+
+#[test]
+fn a_directory_that_was_there_keeps_its_mode() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o750)).unwrap();
+    drop(Store::open(dir.path(), CREATE).unwrap());
+    assert_eq!((mode(dir.path()), mode(&dir.path().join("log"))), (0o750, 0o700));
+    fs::set_permissions(dir.path().join("log"), fs::Permissions::from_mode(0o750)).unwrap();
+    drop(Store::open(dir.path(), CREATE).unwrap());
+    assert_eq!(mode(&dir.path().join("log")), 0o750);
+}
+
+#[test]
+fn what_cannot_be_created_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    // A link to nowhere is in the way, for whatever user.
+    let path = dir.path().join("store");
+    std::os::unix::fs::symlink("/nowhere/at/all", &path).unwrap();
+    let error = Store::open(&path, CREATE).err().unwrap();
+    assert!(error.to_string().starts_with(&format!("cannot create {}: ", path.display())), "{error}");
+}
+
+#[test]
+fn an_error_of_a_path_gives_advice_for_its_cause() {
+    let said = |doing, kind: ErrorKind| LogError::path(doing, Path::new("/srv/x"), &kind.into()).to_string();
+    assert_eq!(
+        said("create", ErrorKind::PermissionDenied),
+        "cannot create /srv/x: permission denied. Run as a user who may write there, or name another directory with --data"
+    );
+    assert_eq!(
+        said("read", ErrorKind::PermissionDenied),
+        "cannot read /srv/x: permission denied. Run as a user who may read there, or name another directory with --data"
+    );
+    for kind in [ErrorKind::PermissionDenied, ErrorKind::NotFound, ErrorKind::ReadOnlyFilesystem] {
+        let text = said("create", kind);
+        assert!(text.contains("--data") && !text.contains("disk"), "{text}");
+    }
+    assert!(said("create", ErrorKind::StorageFull).contains("free space"));
 }
 
 #[test]
