@@ -13,9 +13,10 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use super::exit::{Exit, Failure};
+use super::options::parse_positive;
 use super::paths::{DATA_VARIABLE, default_data_dir};
 use crate::config::{self, Overrides};
-use crate::server::{self, Ended};
+use crate::server::{self, Ended, StartError};
 
 /// The examples in the help.
 pub const EXAMPLES: &str = "\
@@ -26,15 +27,18 @@ EXAMPLES:
 
 When it is ready it prints one line on standard output:
   repsec: listening on 127.0.0.1:4655
-Logs go to standard error. SIGTERM and SIGINT answer what was accepted and exit with 0.
+Logs go to standard error. SIGTERM and SIGINT answer what was accepted and exit with 0;
+with 3 if the drain timeout runs out.
 SIGHUP reloads the certificate.";
 
 /// How the network and the sockets are driven.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IoDriver {
     /// `io_uring` where the kernel offers it, else epoll
+    #[value(help = "io_uring where the kernel offers it, else epoll")]
     Auto,
     /// `io_uring`, or fail
+    #[value(help = "io_uring, or fail")]
     Uring,
     /// epoll
     Epoll,
@@ -58,14 +62,14 @@ pub struct ServeArgs {
     /// Directory of the store; made if it is not there [default: $XDG_DATA_HOME/repsec]
     #[arg(long, value_name = "DIR", env = DATA_VARIABLE)]
     pub data: Option<PathBuf>,
-    /// Address and port to listen on [default: 127.0.0.1:4655 with --dev, else `[::]:4655`]
-    #[arg(long, value_name = "ADDR:PORT")]
+    /// Address and port to listen on [default: 127.0.0.1:4655 with --dev, else port 4655 of all addresses]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen)]
     pub listen: Option<SocketAddr>,
     /// Event loops, each on a core of its own, that divide the entities among them [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_positive::<NonZeroUsize>)]
     pub shards: Option<NonZeroUsize>,
     /// For trying out: makes DIR/tls/ca.pem and a certificate for localhost, 127.0.0.1 and ::1, takes changes without
-    /// `ts` and `nonce` and from anybody, and listens on loopback only
+    /// a time and a nonce and from anybody, and listens on loopback only
     #[arg(long, conflicts_with_all = ["cert", "key"])]
     pub dev: bool,
     /// Serve peers that have not said who they are on an address that is not loopback. Everybody who reaches the port
@@ -85,8 +89,12 @@ pub struct ServeArgs {
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub log_format: Option<LogFormat>,
     /// Seconds that connections have to end after SIGTERM before they are cut [default: 10]
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_positive::<NonZeroU64>)]
     pub drain_timeout_s: Option<NonZeroU64>,
+}
+
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an IP address and a port, such as 127.0.0.1:4655 or [::]:4655".to_owned())
 }
 
 /// Runs the server until it is told to stop.
@@ -108,7 +116,12 @@ pub fn run(args: &ServeArgs) -> Result<Exit, Failure> {
     };
     let settings = config::load(args.config.as_deref(), &overrides, default_data_dir())
         .map_err(|error| Failure::Usage(error.to_string()))?;
-    let ended = server::run(settings).map_err(|error| Failure::Failed(error.to_string()))?;
+    let ended = server::run(settings).map_err(|error| match error {
+        StartError::NoCertificate | StartError::AnonymousNetwork { .. } | StartError::DevelopmentNetwork { .. } => {
+            Failure::Usage(error.to_string())
+        }
+        other => Failure::Failed(other.to_string()),
+    })?;
     Ok(match ended {
         Ended::Drained => Exit::Yes,
         Ended::Overdue | Ended::Failed => Exit::Failed,

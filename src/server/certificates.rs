@@ -58,7 +58,12 @@ pub fn server_config(files: &CertificateFiles) -> Result<Arc<ServerConfig>, Star
         .map_err(|error| unusable(&files.chain, error.to_string()))?
         .with_no_client_auth()
         .with_single_cert(chain, key)
-        .map_err(|error| unusable(&files.chain, error.to_string()))?;
+        .map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => {
+                unusable(&files.key, format!("it does not belong to the certificate in {}", files.chain.display()))
+            }
+            other => unusable(&files.chain, other.to_string()),
+        })?;
     config.session_storage = rustls::server::ServerSessionMemoryCache::new(SESSIONS_MAX);
     config.ticketer =
         rustls::crypto::aws_lc_rs::Ticketer::new().map_err(|error| unusable(&files.key, error.to_string()))?;

@@ -55,6 +55,12 @@ pub fn run(settings: Settings) -> Result<Ended, StartError> {
     let recovering = Arc::new(AtomicBool::new(true));
     forward_signals(&happened_in, &recovering)?;
     check_network(&settings)?;
+    // Certificates that somebody named are tried before anything is made; those of development belong into the store.
+    if let Some(files) = &settings.certificates {
+        certificates::server_config(files)?;
+    } else if !settings.development {
+        return Err(StartError::NoCertificate);
+    }
     let store = Store::open(&settings.data, OpenOptions { create: true, read_only: false })?;
     let files = certificate_files(&settings)?;
     let tls = certificates::server_config(&files)?;
@@ -113,8 +119,8 @@ fn certificate_files(settings: &Settings) -> Result<CertificateFiles, StartError
     }
 }
 
-/// Hands signals on to the main thread. While that one is busy recovering, and nothing is written, a stop ends the
-/// process at once: replaying a long log takes longer than whoever stops us is patient.
+/// Hands signals on to the main thread. While that one is busy recovering, and nothing was answered but PING, a stop
+/// ends the process at once: replaying a long log takes longer than whoever stops us is patient.
 fn forward_signals(happened: &Sender<Happened>, recovering: &Arc<AtomicBool>) -> Result<(), StartError> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|source| StartError::Io {
         doing: "watch for signals",
@@ -318,7 +324,9 @@ fn close(
     let patience = if failed { FAREWELL } else { drain_timeout + FAREWELL };
     let _ = thread::Builder::new().name("farewell".to_owned()).spawn(move || {
         thread::sleep(patience);
-        tracing::error!("the stop takes too long; ending at once, which a restart makes good");
+        if !failed {
+            tracing::error!("the disk takes too long; ending without it, and nothing that was answered is lost");
+        }
         std::process::exit(crate::server::EXIT_FAILED);
     });
     shared.stop();
@@ -329,6 +337,10 @@ fn close(
         }
     }
     let unanswered = shared.unanswered.load(Ordering::Acquire);
+    let untaken = shared.untaken.load(Ordering::Acquire);
+    if untaken > 0 {
+        tracing::warn!(untaken, "the time to drain ran out, and peers did not take all their answers");
+    }
     let last = committer.stop();
     match (&last, failed) {
         (Ok(last), false) => {

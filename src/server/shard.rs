@@ -208,8 +208,10 @@ impl Sweeper {
             match connection.end.get() {
                 End::Aborted => connection.abort(),
                 End::Open if overdue => {
-                    let unanswered = connection.session.borrow().waiting();
-                    core.shared.unanswered.fetch_add(unanswered, Ordering::AcqRel);
+                    let session = connection.session.borrow();
+                    core.shared.unanswered.fetch_add(session.waiting(), Ordering::AcqRel);
+                    core.shared.untaken.fetch_add(session.outstanding() - session.waiting(), Ordering::AcqRel);
+                    drop(session);
                     connection.abort();
                 }
                 End::Said(since) if overdue || since.elapsed() > LINGER => connection.abort(),

@@ -38,8 +38,10 @@ pub(super) struct Shared {
     pub(super) drained: AtomicUsize,
     /// Connections of all cores.
     pub(super) connections: AtomicUsize,
-    /// Changes that were accepted and given up at the end of the drain.
+    /// Commands that were accepted and given up at the end of the drain.
     pub(super) unanswered: AtomicUsize,
+    /// Answers that their peers had not taken at the end of the drain.
+    pub(super) untaken: AtomicUsize,
     /// The snapshot that the cores should take or have taken; 0: none yet.
     pub(super) snapshot: AtomicU64,
     /// Where that snapshot begins: every event up to here is in it.
@@ -64,6 +66,7 @@ impl Shared {
             drained: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             unanswered: AtomicUsize::new(0),
+            untaken: AtomicUsize::new(0),
             snapshot: AtomicU64::new(0),
             snapshot_start: AtomicU64::new(0),
             snapshot_open: AtomicUsize::new(0),

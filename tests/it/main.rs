@@ -19,6 +19,7 @@ mod import;
 mod lifecycle;
 mod once;
 mod order;
+mod pressure;
 mod readme;
 mod refuse;
 mod replay;

@@ -62,18 +62,18 @@ fn strangers_are_not_let_in_by_accident() {
         let tls = home.data().join("tls");
         let (chain, key) = (tls.join("server.pem"), tls.join("server.key"));
         let files = ["--cert", chain.to_str().unwrap(), "--key", key.to_str().unwrap()];
-        let ended = serve_in(&home, &[&["--listen", address], &files[..]].concat(), 3);
+        let ended = serve_in(&home, &[&["--listen", address], &files[..]].concat(), 2);
         says(&ended, &[address, "--insecure-anonymous", "127.0.0.1"]);
-        let ended = serve(&["--dev", "--listen", address], 3);
+        let ended = serve(&["--dev", "--listen", address], 2);
         says(&ended, &["--dev", "this machine only", address]);
     }
     // The default address of a server without --dev is reached from everywhere, so it is refused as well.
-    says(&serve(&[], 3), &["--insecure-anonymous"]);
+    says(&serve(&[], 2), &["--insecure-anonymous"]);
 }
 
 #[test]
 fn no_certificate() {
-    says(&serve(&["--listen", "127.0.0.1:0"], 3), &["--cert", "--key", "--dev"]);
+    says(&serve(&["--listen", "127.0.0.1:0"], 2), &["--cert", "--key", "--dev"]);
     let ended = serve(&["--listen", "127.0.0.1:0", "--cert", "/nowhere/chain.pem", "--key", "/nowhere/key.pem"], 3);
     says(&ended, &["/nowhere/chain.pem"]);
     let half = serve(&["--listen", "127.0.0.1:0", "--cert", "chain.pem"], 2);

@@ -65,9 +65,10 @@ fn all_that_was_accepted_is_answered_before_the_end() {
         for ((id, sequence), history) in answered.iter().zip(histories) {
             assert_eq!(history["events"][0]["sequence"], *sequence, "{id} was answered and is gone");
         }
-        // What was not answered may have been read or not, but is there whole or not at all.
+        // What was accepted was answered, so nothing else has taken effect.
         server.terminate();
-        assert!(server.home().verified_events() >= answered.len() as u64);
+        assert!(!answered.is_empty());
+        assert_eq!(server.home().verified_events(), answered.len() as u64);
     });
 }
 
@@ -86,15 +87,15 @@ fn new_connections_are_refused_while_it_stops() {
 fn a_peer_that_does_not_read_cannot_hold_the_stop_up() {
     each(&[1], |setup| {
         let config = "drain_timeout_s = 1\n";
-        let mut server = setup.clone().config(config).permits("time to drain ran out").start();
+        let mut server = setup.clone().config(config).permits("did not take").start();
         let mut client = server.client();
         client.ask(register(0));
         // Answers of 1 MB each: more than the buffers between the two hold.
         let names: Vec<String> = (0..10_000).map(|at| format!("h{at}.example")).collect();
         let bulk = format!("{}\n", json!({"command": "VERIFY", "entities": names}));
         client.send_without_reading(bulk.repeat(60));
-        assert_eq!(server.terminate(), 3, "not all that was accepted could be answered");
-        server.await_log("time to drain ran out");
+        assert_eq!(server.terminate(), 0, "all is answered; that a peer does not listen is its own affair");
+        server.await_log("did not take");
         server.start_again();
         assert_eq!(server.client().ask(json!({"command": "VERIFY", "entity": "h0.example"}))["verified"], true);
     });

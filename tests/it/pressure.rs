@@ -1,0 +1,88 @@
+//! Peers that send ahead, ask for much, or leave early: nothing that was received is dropped, nobody who makes progress
+//! is slow, and what a large message took is given back.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::harness::{End, each};
+
+/// Lookups whose length divides no record evenly, so that nearly every read ends within one.
+fn lookups(count: usize) -> String {
+    (0..count).map(|at| format!("{{\"command\":\"VERIFY\",\"entity\":\"host{at:05}.example\"}}\n")).collect()
+}
+
+#[test]
+fn a_peer_that_always_sends_ahead_is_not_slow() {
+    each(&[1], |setup| {
+        let server = setup.clone().config("[limits]\nmessage_timeout_s = 1\n").start();
+        let mut client = server.client();
+        let (batch, began) = (lookups(400), Instant::now());
+        // The first bytes of a further message go along, so that there is always one that has begun.
+        let (mut sent, mut answered) = (String::new(), 0);
+        while began.elapsed() < Duration::from_secs(3) {
+            sent.push_str(&batch);
+            let (now, later) = sent.split_at(sent.len() - 20);
+            client.send(now);
+            sent = later.to_owned();
+            for _ in 0..399 {
+                assert_eq!(client.answer()["status"], 404);
+                answered += 1;
+            }
+        }
+        assert!(answered > 399);
+    });
+}
+
+#[test]
+fn what_was_received_before_the_end_is_answered_however_full_the_session_was() {
+    each(&[1, 3], |setup| {
+        for bound in [1, 7, 100] {
+            let server = setup.clone().config(&format!("[limits]\noutstanding_commands_max = {bound}\n")).start();
+            let mut client = server.client();
+            client.send(format!("{}{}", lookups(300), "{\"command\":\"PING\"}\n".repeat(900)));
+            client.finish();
+            let (answers, end) = client.drain();
+            assert_eq!((answers.len(), end), (1200, End::CloseNotify), "with {bound} outstanding");
+        }
+    });
+}
+
+#[test]
+fn an_idle_connection_does_not_keep_what_its_largest_message_took() {
+    const CONNECTIONS: u64 = 100;
+    each(&[1], |setup| {
+        let server = setup.start();
+        let names: Vec<String> = (0..10_000).map(|at| format!("host{at}.example")).collect();
+        let bulk = json!({"command": "VERIFY", "entities": names});
+        // One first, for what the process takes once.
+        server.client().ask(&bulk);
+        let before = server.resident_kib();
+        let clients: Vec<_> = (0..CONNECTIONS)
+            .map(|_| {
+                let mut client = server.client();
+                assert_eq!(client.ask(&bulk)["status"], 200);
+                client
+            })
+            .collect();
+        let each_kib = server.resident_kib().saturating_sub(before) / CONNECTIONS;
+        println!("{each_kib} KiB for each idle connection that had asked a bulk lookup");
+        assert!(each_kib < 200, "{each_kib} KiB for each idle connection");
+        drop(clients);
+    });
+}
+
+#[test]
+fn a_server_that_is_stopped_closes_its_store() {
+    each(&[1, 3], |setup| {
+        let mut server = setup.start();
+        let mut client = server.client();
+        client.ask_all((0..300).map(|at| json!({"command": "REGISTER", "entity": format!("host{at}.example")})));
+        drop(client);
+        assert_eq!(server.terminate(), 0);
+        // What is not closed costs the next start the reading of RocksDB's own log.
+        let diary = fs::read_to_string(server.home().data().join("log/LOG")).unwrap();
+        assert!(diary.contains("Shutdown complete"), "the store was not closed");
+    });
+}
