@@ -86,7 +86,8 @@ impl Failure {
     }
 
     /// Whether nothing is to be said: the reader of our output has gone, which `repsec audit NAME | head` does on
-    /// purpose. The status is still that of a failure, since a "yes" that was not written out is none.
+    /// purpose. The status is still that of a failure, since a "yes" that was not written out is none; only `log dump`,
+    /// which says neither yes nor no, ends well.
     pub fn is_silent(&self) -> bool {
         matches!(self, Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }

@@ -2,7 +2,9 @@
 //!
 //! May use: clap. Never: reads the files that it names.
 
+use std::num::{IntErrorKind, ParseIntError};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use super::address::ServerAddress;
 use crate::types::Timestamp;
@@ -32,13 +34,13 @@ pub struct ConnectionArgs {
     /// file is there, else the authorities that this system trusts
     #[arg(long, value_name = "FILE", env = "REPSEC_CA")]
     pub ca: Option<PathBuf>,
-    /// Certificate chain (PEM) to show to the server
+    /// Certificate chain (PEM) to show to the server (no server of this version asks for it)
     #[arg(long, value_name = "FILE", env = "REPSEC_CERT", requires = "key")]
     pub cert: Option<PathBuf>,
-    /// Private key (PEM) of --cert
+    /// Private key (PEM) of --cert (no server of this version asks for it)
     #[arg(long, value_name = "FILE", env = "REPSEC_KEY", requires = "cert")]
     pub key: Option<PathBuf>,
-    /// File with the bearer token to send with each command; it is never printed
+    /// File with the bearer token to send with each command; it is never printed (no server of this version asks for it)
     #[arg(long, value_name = "FILE", env = "REPSEC_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
     /// Print the server's answers as they are, one JSON object a line, and nothing else on standard output
@@ -50,4 +52,12 @@ pub struct ConnectionArgs {
 pub fn parse_time(text: &str) -> Result<Timestamp, String> {
     Timestamp::parse_rfc3339(text)
         .ok_or_else(|| "expected a time as in RFC 3339 with an offset, such as 2026-08-22T10:00:00Z".to_owned())
+}
+
+/// Reads a number that may not be zero for clap: one of the `NonZero` types.
+pub fn parse_positive<N: FromStr<Err = ParseIntError>>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|error: ParseIntError| match error.kind() {
+        IntErrorKind::Zero => "must be at least 1".to_owned(),
+        _ => error.to_string(),
+    })
 }

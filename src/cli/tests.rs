@@ -116,6 +116,31 @@ fn what_cannot_be_meant_is_refused() {
 }
 
 #[test]
+fn a_value_that_is_refused_says_what_is_expected() {
+    let zero = "must be at least 1";
+    let listen = "expected an IP address and a port, such as 127.0.0.1:4655 or [::]:4655";
+    for (line, expected) in [
+        ("repsec ping --count 0", zero),
+        ("repsec audit x --limit 0", zero),
+        ("repsec serve --shards 0", zero),
+        ("repsec serve --drain-timeout-s 0", zero),
+        ("repsec log replay --shards 0", zero),
+        ("repsec serve --listen localhost:4655", listen),
+        ("repsec serve --listen 4655", listen),
+    ] {
+        let refused = parsed(line).unwrap_err();
+        assert!(refused.contains(expected), "{line}: {refused}");
+    }
+}
+
+#[test]
+fn the_help_of_serve_has_no_marks_of_the_documentation() {
+    let mut command = Cli::command();
+    let help = command.find_subcommand_mut("serve").unwrap().render_long_help().to_string();
+    assert!(!help.contains('`'), "{help}");
+}
+
+#[test]
 fn options_of_the_log_stand_on_either_side() {
     for line in ["repsec log --json --data d stat", "repsec log stat --data d --json"] {
         let Ok(Command::Log(args)) = parsed(line) else { panic!("{line}") };

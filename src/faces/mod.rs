@@ -1,6 +1,6 @@
 //! Floor 2, meaning at the edges: each folder is one protocol between bytes and the domain's commands.
 //!
-//! May use: `types`, `domain`, `wire`, `observe`. Never: sockets, clocks, threads, the log, the engine, another face.
+//! May use: `types`, `domain`, `wire`. Never: sockets, clocks, threads, the log, the engine, another face.
 //! A face does no I/O: whoever owns the connection brings bytes and the time, and takes commands and bytes away. So a
 //! test drives a face exactly as the server does.
 

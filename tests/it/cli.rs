@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Server, Setup, data_file, run};
+use crate::harness::{Server, Setup, command, data_file, run};
 
 fn server() -> Server {
     Setup::new("epoll", 2).start()
@@ -29,6 +29,7 @@ fn the_exit_status_is_the_answer() {
         (&["verify", "a.example", "--at", "1000"], 3),
         (&["audit", "a.example"], 0),
         (&["verify", "a..example"], 3),
+        (&["verify", "a.example", "a..example", "b.example"], 3),
         (&["register", "a..example"], 3),
         (&["register", "c.example", "--type", "planet"], 3),
         (&["remove", "a.example"], 0),
@@ -80,7 +81,7 @@ fn json_is_the_answer_of_the_server_and_nothing_else() {
 #[test]
 fn words_and_tables_are_for_people() {
     let server = server();
-    assert_eq!(server.run(&["register", "A.example"]).stdout, "registered a.example (sequence 1)\n");
+    assert_eq!(server.run(&["register", "A.example"]).stdout, "registered a.example (domain, sequence 1)\n");
     let verified = server.run(&["verify", "a.example"]).stdout;
     assert!(verified.starts_with("yes    a.example  (domain, last updated 2"), "{verified}");
     assert_eq!(server.run(&["verify", "b.example"]).stdout, "no     b.example\n");
@@ -176,7 +177,7 @@ fn import_reads_three_formats_and_changes_nothing_the_second_time() {
 
     // File, status, new, known, refused.
     for (file, status, new, known, refused) in
-        [(&lines, 3, 3, 1, 1), (&jsonl, 3, 3, 0, 1), (&ipsum, 0, addresses, 0, 0)]
+        [(&lines, 3, 2, 1, 2), (&jsonl, 3, 3, 0, 1), (&ipsum, 0, addresses, 0, 0)]
     {
         let all = new + known + refused;
         for (new, known) in [(new, known), (0, new + known)] {
@@ -188,7 +189,10 @@ fn import_reads_three_formats_and_changes_nothing_the_second_time() {
         }
     }
     let ended = server.run(&["import", lines.to_str().unwrap()]).ended(3);
-    assert!(ended.stdout.contains("refused     1\n") && ended.stderr.contains("line 7: bad..name: "), "{ended:?}");
+    assert!(ended.stdout.contains("refused     2\n") && ended.stderr.contains("line 7: bad..name: "), "{ended:?}");
+    assert!(ended.stderr.contains("line 6: reads as an organization; say --type organization"), "{ended:?}");
+    let meant = server.run(&["import", lines.to_str().unwrap(), "--format", "lines", "--json"]).ended(3).value();
+    assert_eq!((&meant["new"], &meant["known"], &meant["refused"]), (&json!(1), &json!(3), &json!(1)));
     let registered =
         server.client().ask(json!({"command": "AUDIT", "entity": "c.example", "order": "desc", "limit": 1}));
     assert_eq!(registered["events"][0]["detail"]["attributes"], json!({"n": 1}));
@@ -269,6 +273,14 @@ fn the_tools_for_the_log_agree_with_each_other() {
     assert_eq!(told, [("a.example", 1), ("a.example", 2), ("b.example", 3)]);
     let one = run(&["log", "dump", "--json", "--entity", "B.example", "--data", &data]).ended(0).json();
     assert_eq!(one, dump[2..]);
+    let none = run(&["log", "dump", "--entity", "Never.example", "--data", &data]).ended(1);
+    assert_eq!((none.stdout.as_str(), none.stderr.as_str()), ("", "repsec: no events of never.example\n"));
+    for (tool, status) in [("dump", 0), ("stat", 3)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = command(&["log", tool, "--data", &data]).stdout(writer).output().unwrap();
+        assert_eq!((ended.status.code(), ended.stderr.as_slice()), (Some(status), &b""[..]), "log {tool}, unread");
+    }
     for tool in ["stat", "verify", "replay", "dump"] {
         let words = run(&["log", tool, "--data", &data]).ended(0);
         assert!(!words.stdout.is_empty() && words.stderr.is_empty(), "{words:?}");

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::cli::answer::Answer;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::options::{ConnectionArgs, parse_time};
+use crate::cli::options::{ConnectionArgs, parse_positive, parse_time};
 use crate::cli::output::{note, printable, table};
 use crate::cli::pipeline::{Exchange, Pipeline};
 use crate::cli::request::Request;
@@ -40,7 +40,7 @@ pub struct AuditArgs {
     /// Name to ask about
     pub entity: String,
     /// Show this many events at the most; all when left out
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_positive::<NonZeroU64>)]
     pub limit: Option<NonZeroU64>,
     /// Nothing older than this (RFC 3339)
     #[arg(long, value_name = "TIME", value_parser = parse_time)]

@@ -73,10 +73,12 @@ fn conclude(out: &mut dyn Write, json: bool, answer: &Answer, success: &str) -> 
     Ok(answer.exit())
 }
 
-/// What is said of a change that took effect: `registered example.com (sequence 12)`.
+/// What is said of a change that took effect: `registered example.com (domain, sequence 12)`.
 fn change_text(done: &str, typed: &str, answer: &Answer) -> String {
     let entity = answer.text("entity").unwrap_or(typed);
-    let place = answer.member("sequence").map(|sequence| format!(" (sequence {sequence})")).unwrap_or_default();
+    let sequence = answer.member("sequence").map(|sequence| format!("sequence {sequence}"));
+    let remarks: Vec<String> = answer.text("type").map(str::to_owned).into_iter().chain(sequence).collect();
+    let place = if remarks.is_empty() { String::new() } else { format!(" ({})", remarks.join(", ")) };
     let earlier = if answer.is_replayed() { ", by the first attempt" } else { "" };
     format!("{}\n", printable(&format!("{done} {entity}{place}{earlier}")))
 }
@@ -92,6 +94,11 @@ mod tests {
         assert_eq!(
             change_text("removed", "EXAMPLE.com.", &full),
             "removed example.com (sequence 12), by the first attempt\n"
+        );
+        let registered = answer(r#"{"status":200,"entity":"example.com","type":"domain","sequence":1}"#);
+        assert_eq!(
+            change_text("registered", "example.com", &registered),
+            "registered example.com (domain, sequence 1)\n"
         );
         assert_eq!(change_text("removed", "a\u{1b}b", &answer(r#"{"status":200}"#)), "removed a\\u{1b}b\n");
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::conclude;
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::options::ConnectionArgs;
+use crate::cli::options::{ConnectionArgs, parse_positive};
 use crate::cli::pipeline::Pipeline;
 use crate::cli::request::Request;
 
@@ -23,7 +23,7 @@ The time is that of one round trip on a connection that stands already.";
 #[derive(clap::Args, Debug)]
 pub struct PingArgs {
     /// How many times to ask, one after the other
-    #[arg(long, value_name = "N", default_value = "1")]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_positive::<NonZeroU32>)]
     pub count: NonZeroU32,
     /// Which server, and how.
     #[command(flatten)]

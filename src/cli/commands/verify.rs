@@ -29,7 +29,7 @@ EXAMPLES:
   repsec verify - < names.txt
   repsec verify example.com --attribute reason=spam
   repsec verify example.com --at 2026-08-22T10:00:00Z
-Exits with 0 if all names are verified, else with 1.";
+Exits with 0 if all names are verified, with 3 if one is refused, else with 1.";
 
 /// Bulk messages in flight: enough to keep the server busy, few enough not to pile up megabytes.
 const MESSAGES_IN_FLIGHT: usize = 8;
@@ -235,7 +235,8 @@ fn verify_many(args: &VerifyArgs, out: &mut dyn Write) -> Result<Exit, Failure> 
     Ok(worst)
 }
 
-/// Prints the answer to one message. A name that is refused is not verified; a message that is refused is a failure.
+/// Prints the answer to one message. A name that is refused is a failure, as when it is asked alone, and so is a
+/// message that is refused.
 fn print_bulk(chunk: &Chunk, answer: &Answer, json: bool, out: &mut dyn Write) -> Result<Exit, Failure> {
     let complete = answer.status() == 200 && answer.items("results").len() == chunk.names().len();
     if json {
@@ -249,7 +250,7 @@ fn print_bulk(chunk: &Chunk, answer: &Answer, json: bool, out: &mut dyn Write) -
     for (name, result) in chunk.names().iter().zip(answer.items("results")) {
         let nothing = Map::new();
         let members = result.as_object().unwrap_or(&nothing);
-        worst = worst.max(if exit_of(members) == Exit::Yes { Exit::Yes } else { Exit::No });
+        worst = worst.max(exit_of(members));
         if !json {
             writeln!(out, "{}", verdict(name, members))?;
         }

@@ -16,12 +16,13 @@ use std::io::{BufRead, BufReader, Read as _, Seek as _, SeekFrom, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanFloatCount, ProgressBar, ProgressState, ProgressStyle};
 
 use super::exit::{Exit, Failure};
 use super::options::ConnectionArgs;
 use super::output::note;
 use super::pipeline::Pipeline;
+use crate::types::{Entity, Kind};
 use command::Line;
 pub use formats::Format;
 use importer::Importer;
@@ -38,6 +39,8 @@ EXAMPLES:
   repsec import customers.txt --type organization --json
 FILE must be a regular file, since it is read twice.
 A second run changes nothing; a run after an interruption does the rest.
+Without --type and --format, a line that reads as an organization or a user id is refused,
+because any text does.
 Exits with 3 if a line is refused or the connection is lost.";
 
 /// Lines that are settled together. A window bounds the memory, and how much is asked before something is sent.
@@ -81,7 +84,12 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
     let begun = Instant::now();
     let bar = progress_bar(survey.commands);
     let mut tally = Tally::default();
-    let mut lines = Lines { file: BufReader::new(file.take(survey.bytes)), format: survey.format, number: 0 };
+    let mut lines = Lines {
+        file: BufReader::new(file.take(survey.bytes)),
+        format: survey.format,
+        is_guess: args.format.is_none(),
+        number: 0,
+    };
     let end = carry_over(&mut lines, args.kind.as_deref(), &mut pipeline, &survey, &mut tally, &bar);
     bar.finish_and_clear();
     report(&tally, begun.elapsed(), args.connection.json, out)?;
@@ -95,11 +103,17 @@ pub fn run(args: &ImportArgs, out: &mut dyn Write) -> Result<Exit, Failure> {
 /// Nothing is drawn where standard error is no terminal.
 fn progress_bar(commands: u64) -> ProgressBar {
     let bar = ProgressBar::new(commands);
-    let template = "{wide_bar} {human_pos}/{human_len} lines, {per_sec:.0}, {eta} left";
+    let template = "{wide_bar} {human_pos}/{human_len} lines, {rate}, {eta} left";
     if let Ok(style) = ProgressStyle::with_template(template) {
-        bar.set_style(style);
+        bar.set_style(style.with_key("rate", write_rate));
     }
     bar
+}
+
+/// Whole lines a second. In a template, what stands behind the colon of `per_sec` is a colour and no precision.
+fn write_rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    // The bar's own buffer takes everything.
+    let _ = write!(out, "{:.0}/s", HumanFloatCount(state.per_sec()));
 }
 
 fn report(tally: &Tally, time: Duration, json: bool, out: &mut dyn Write) -> Result<(), Failure> {
@@ -157,6 +171,8 @@ fn carry_over(
 struct Lines<F> {
     file: F,
     format: Format,
+    /// Nobody has said how the file is written.
+    is_guess: bool,
     number: u64,
 }
 
@@ -170,11 +186,29 @@ impl<F: BufRead> Lines<F> {
             match read(self.format, &text, kind) {
                 Ok(None) => {}
                 Ok(Some(parsed)) => {
+                    if self.is_guess
+                        && self.format == Format::Lines
+                        && kind.is_none()
+                        && let Some(reason) = no_plain_name(&parsed.entity)
+                    {
+                        tally.add_refused(self.number, "", reason);
+                        continue;
+                    }
                     window.push(Line { number: self.number, entity: parsed.entity, change: parsed.change });
                 }
                 Err(reason) => tally.add_refused(self.number, "", &reason),
             }
         }
         Ok(window)
+    }
+}
+
+/// Why a line of a file that nobody has called a list of names is not taken for one. Every line of every text is the
+/// name of some user or organization, so that such a file would be registered whatever it is.
+fn no_plain_name(entity: &str) -> Option<&'static str> {
+    match Entity::parse(entity).ok()?.kind() {
+        Kind::Organization => Some("reads as an organization; say --type organization if it is meant"),
+        Kind::Userid => Some("reads as a user id; say --type userid if it is meant"),
+        Kind::Domain | Kind::Ip | Kind::Network | Kind::Asn | Kind::Email | Kind::Url | Kind::Extension(_) => None,
     }
 }

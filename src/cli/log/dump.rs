@@ -41,9 +41,11 @@ pub(super) fn run(store: &Store, args: &DumpArgs, json: bool, out: &mut dyn Writ
         let subject = Named { hash: store.identity().hash_key.hash(entity.as_str()), entity };
         let history = History::new(store.clone());
         let up_to = store.head().map_err(failed)?.last;
+        let mut none = true;
         let mut page = Page { limit: PAGE_EVENTS, order: Order::Ascending, after: None, since, until };
         loop {
             let found = history.page(&subject, &page, up_to).map_err(failed)?;
+            none &= found.events.is_empty();
             for event in &found.events {
                 write_event(out, event, json)?;
             }
@@ -51,6 +53,10 @@ pub(super) fn run(store: &Store, args: &DumpArgs, json: bool, out: &mut dyn Writ
                 break;
             }
             page.after = found.next;
+        }
+        if none {
+            output::note(&format!("no events of {}", output::printable(subject.entity.as_str())));
+            return Ok(Exit::No);
         }
     } else {
         store
@@ -117,6 +123,27 @@ fn write_access(out: &mut dyn Write, shard: u16, record: &AccessRecord, json: bo
         return writeln!(out, "{line}");
     }
     let time = record.time.to_string();
-    let (status, entity, peer) = (record.status, record.entity, record.peer);
-    writeln!(out, "{time:<24}  shard {shard:<3}  {command:<13}  {status}  entity {entity:016x}  peer {peer:016x}")
+    let (status, peer) = (record.status, record.peer);
+    let entity = if record.entity == 0 { "-".to_owned() } else { format!("{:016x}", record.entity) };
+    writeln!(out, "{time:<24}  shard {shard:<3}  {command:<13}  {status}  entity {entity:<16}  peer {peer:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_access_without_an_entity_names_none() {
+        let mut out = Vec::new();
+        let time = Timestamp::from_unix_ms(1_756_807_200_000);
+        for entity in [0, 0xab] {
+            let record = AccessRecord { time, command: 5, status: 200, entity, peer: 1 };
+            write_access(&mut out, 3, &record, false).unwrap();
+        }
+        let expected = "\
+2025-09-02T10:00:00Z      shard 3    PING           200  entity -                 peer 0000000000000001
+2025-09-02T10:00:00Z      shard 3    PING           200  entity 00000000000000ab  peer 0000000000000001
+";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
 }

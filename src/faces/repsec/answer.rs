@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::domain::{Change, Event, HistoryPage, Order, Outcome, Refusal, Verified};
 use crate::types::attributes::object_text;
-use crate::types::{Entity, Sequence, Timestamp};
+use crate::types::{Entity, Kind, Sequence, Timestamp};
 use crate::wire::text::{push_string, push_unsigned};
 
 use super::bulk::{NameResult, RESULT_BYTES};
@@ -160,10 +160,10 @@ impl<'a> Line<'a> {
     fn outcome(&mut self, asked: &Asked, outcome: &Outcome) -> Status {
         match outcome {
             Outcome::Registered { entity, sequence, time: _, replayed } => {
-                self.changed("Entity registered successfully", entity, *sequence, *replayed)
+                self.changed("Entity registered successfully", entity, Some(entity.kind()), *sequence, *replayed)
             }
             Outcome::Removed { entity, sequence, time: _, replayed } => {
-                self.changed("Entity removed successfully", entity, *sequence, *replayed)
+                self.changed("Entity removed successfully", entity, None, *sequence, *replayed)
             }
             Outcome::Verified(verified) => self.verified(verified),
             Outcome::VerifiedMany(part) => {
@@ -176,9 +176,20 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn changed(&mut self, message: &str, entity: &Entity, sequence: Sequence, replayed: bool) -> Status {
+    /// `kind` is told of what was registered, since the registrant may have left it to be inferred.
+    fn changed(
+        &mut self,
+        message: &str,
+        entity: &Entity,
+        kind: Option<&Kind>,
+        sequence: Sequence,
+        replayed: bool,
+    ) -> Status {
         self.status(Status::Ok, message);
         self.text("entity", entity.as_str());
+        if let Some(kind) = kind {
+            self.text("type", kind.name());
+        }
         self.number("sequence", sequence.value());
         if replayed {
             self.flag("replayed", true);

@@ -28,7 +28,9 @@ error  c..example  (400 bad_entity: has an empty label)
 no     d.example  (registered, but not as claimed)
 ";
     let names = ["a.example", "b.example", "c..example", "d.example"];
-    assert_eq!(printed(&names, answer, false), (expected.to_owned(), Exit::No));
+    assert_eq!(printed(&names, answer, false), (expected.to_owned(), Exit::Failed));
+    let no = r#"{"status":200,"results":[{"status":200,"verified":true},{"status":404,"verified":false}]}"#;
+    assert_eq!(printed(&["a.example", "b.example"], no, false).1, Exit::No);
 }
 
 #[test]

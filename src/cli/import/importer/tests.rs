@@ -30,7 +30,7 @@ fn file_of(commands: &Commands) -> String {
 /// The import of a text, with small windows.
 fn import(text: &str, format: Option<Format>, server: &mut Model) -> (Result<(), Stopped>, Tally) {
     let survey = Survey::of(Path::new("x"), format, &mut text.as_bytes()).unwrap();
-    let mut lines = Lines { file: text.as_bytes(), format: survey.format, number: 0 };
+    let mut lines = Lines { file: text.as_bytes(), format: survey.format, is_guess: format.is_none(), number: 0 };
     let mut tally = Tally::default();
     let end = Importer::new(server, &survey).and_then(|mut importer| {
         loop {
@@ -145,6 +145,22 @@ fn counts_what_was_new_known_and_refused() {
     assert!(json.contains(counts), "{json}");
     // b.example, c.example, and b.example in its other spelling, which the server answers with 409.
     assert_eq!(server.changes_received, 3);
+}
+
+#[test]
+fn a_text_that_nobody_calls_names_is_not_taken_for_names() {
+    let text = "a.example\nsome words\nword\nb@c.example\n";
+    let mut server = Model::default();
+    let (end, tally) = import(text, None, &mut server);
+    assert!(end.is_ok());
+    let refused = [
+        "line 2: reads as an organization; say --type organization if it is meant",
+        "line 3: reads as a user id; say --type userid if it is meant",
+    ];
+    assert_eq!((tally.refusals(), tally.exit().code()), (refused.map(str::to_owned).to_vec(), 3));
+    assert_eq!(server.changes_received, 2);
+    let (_, tally) = import(text, Some(Format::Lines), &mut Model::default());
+    assert_eq!((tally.lines(), tally.exit().code()), (4, 0));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::Unavailable;
 use crate::faces::repsec::Limits;
 use crate::faces::repsec::bulk::BadName;
-use crate::types::{Attributes, EntityError, HashKey, Kind, Principal};
+use crate::types::{Attributes, EntityError, HashKey, Principal};
 use crate::wire::json::Number;
 
 const NOON: Timestamp = Timestamp::from_unix_ms(1_756_807_200_120);
@@ -43,7 +43,7 @@ fn changes_tell_their_sequence() {
     let (sequence, time) = (Sequence::new(12), NOON);
     assert_eq!(
         written(CommandKind::Register, Outcome::Registered { entity: entity(), sequence, time, replayed: false }),
-        r#"{"status":200,"message":"Entity registered successfully","entity":"example.com","sequence":12}"#
+        r#"{"status":200,"message":"Entity registered successfully","entity":"example.com","type":"domain","sequence":12}"#
     );
     assert_eq!(
         written(CommandKind::Remove, Outcome::Removed { entity: entity(), sequence, time, replayed: true }),
