@@ -6,6 +6,12 @@
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
 
+#[doc = include_str!("configuration.md")]
+pub mod configuration {}
+
+#[doc = include_str!("decisions.md")]
+pub mod decisions {}
+
 #[doc = include_str!("errors.md")]
 pub mod errors {}
 

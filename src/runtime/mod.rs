@@ -1,6 +1,6 @@
 //! Floor 2, machine: event loops, mailboxes between cores, clocks. No meaning.
 //!
-//! May use: `types`, `observe`. Never: `domain`, `log`, faces. monoio is named in `uring.rs` only, so that another
+//! May use: `types`. Never: `domain`, `log`, faces. monoio is named in `uring.rs` only, so that another
 //! runtime costs one file.
 
 pub mod clock;

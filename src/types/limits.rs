@@ -1,7 +1,7 @@
 //! Every bound of the system, with its unit and its reason. A bound that a user may change is the default here
 //! and a key of the configuration; one that the log's format depends on is a constant for good.
 
-/// Longest message that is not a bulk lookup, in bytes (DESIGN: O13).
+/// Longest message that is not a bulk lookup, in bytes (`repsec:O13`).
 pub const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 /// Longest bulk lookup, in bytes; also the longest message that is buffered at all.
 pub const BULK_MESSAGE_BYTES_MAX: usize = 1024 * 1024;

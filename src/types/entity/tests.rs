@@ -16,6 +16,7 @@ fn parsed(text: &str) -> Result<(Kind, String), EntityError> {
 }
 
 /// Texts from the pieces that decide between kinds, so that many are valid and most others nearly.
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn near_valid() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "a",
@@ -276,6 +277,7 @@ fn examples_of_every_kind() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn broken_texts_are_errors_and_nothing_else() {
     use EntityError::*;
     for (text, error) in [
