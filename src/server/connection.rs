@@ -12,7 +12,7 @@ use crate::domain::Asked;
 use crate::faces::Face;
 use crate::faces::repsec::Session;
 use crate::runtime::Notify;
-use crate::runtime::uring::{Cancel, Reader, Writer};
+use crate::runtime::uring::{self, Cancel, Reader, Writer};
 
 use super::core::Core;
 use super::tls::Tls;
@@ -23,6 +23,8 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 const READ_BYTES_MAX: usize = 64 * 1024 + 512;
 /// Short reads in a row after which a large buffer is given back.
 const SMALL_READS: u32 = 16;
+/// Reads of what nobody wants any more, after which others have their turn.
+const LINGER_READS: u32 = 64;
 /// Bytes of a buffer for answers that an idle connection keeps.
 const KEPT_BYTES: usize = 16 * 1024;
 /// How long a connection that we have closed is read on, so that the peer gets our last answers: bytes that nobody
@@ -56,8 +58,10 @@ pub(super) struct Connection {
     pub(super) heard: Cell<Instant>,
     /// Since when there is a message (or a handshake) that has begun and not ended.
     pub(super) started: Cell<Option<Instant>>,
-    /// The messages that had been received whole when that was looked at.
-    begun: Cell<u64>,
+    /// The messages that had been received whole when that was looked at, and whether the handshake was over.
+    begun: Cell<(u64, bool)>,
+    /// Answers are on their way to the socket, which takes them only as fast as the peer does.
+    pub(super) writing: Cell<bool>,
     cancel_read: Cancel,
     cancel_write: Cancel,
     tasks: Cell<u8>,
@@ -92,7 +96,8 @@ impl Connection {
             end: Cell::new(End::Open),
             heard: Cell::new(now),
             started: Cell::new(Some(now)),
-            begun: Cell::new(0),
+            begun: Cell::new((0, false)),
+            writing: Cell::new(false),
             cancel_read: Cancel::default(),
             cancel_write: Cancel::default(),
             tasks: Cell::new(2),
@@ -133,9 +138,10 @@ pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, mut reader:
     let (mut filled, mut small_reads) = (0, 0);
     while !connection.input_ended.get() {
         if core.must_wait(&connection) {
+            // The time in which we do not read is none that the peer takes.
+            connection.started.set(None);
             connection.room.wait().await;
-            // The time in which we did not read is none that the peer took.
-            connection.started.set(connection.started.get().map(|_| Instant::now()));
+            note_started(&connection, filled, Instant::now());
             continue;
         }
         if filled == buffer.len() {
@@ -163,7 +169,7 @@ pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, mut reader:
             tracing::debug!(%error, "a peer broke TLS");
         }
         core.pump(&connection);
-        note_started(&connection, filled);
+        note_started(&connection, filled, connection.heard.get());
         if outcome.is_err() || connection.tls.borrow().peer_closed() {
             break;
         }
@@ -175,14 +181,15 @@ pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, mut reader:
 }
 
 /// Notes since when something has been begun that must be ended in time: a message, a record, a handshake.
-fn note_started(connection: &Connection, undecrypted: usize) {
+fn note_started(connection: &Connection, undecrypted: usize, now: Instant) {
     let handshaking = connection.tls.borrow().is_handshaking();
     let session = connection.session.borrow();
     let open = handshaking || undecrypted > 0 || session.message_started();
     // A peer that sends ahead has always begun something; what counts is whether it ever ends.
-    let progress = connection.begun.replace(session.messages()) != session.messages();
+    let begun = (session.messages(), !handshaking);
+    let progress = connection.begun.replace(begun) != begun;
     match (open, connection.started.get()) {
-        (true, since) if since.is_none() || progress => connection.started.set(Some(connection.heard.get())),
+        (true, since) if since.is_none() || progress => connection.started.set(Some(now)),
         (false, Some(_)) => connection.started.set(None),
         _ => {}
     }
@@ -190,11 +197,17 @@ fn note_started(connection: &Connection, undecrypted: usize) {
 
 /// Throws away what still comes, until the peer ends too or the core has lingered long enough.
 async fn linger(connection: &Connection, mut reader: Reader, mut buffer: Vec<u8>) {
+    let mut reads = 0_u32;
     while !connection.is_aborted() {
         let (result, back) = reader.read(buffer, 0, &connection.cancel_read).await;
         buffer = back;
         if !matches!(result, Ok(bytes) if bytes > 0) {
             break;
+        }
+        reads += 1;
+        if reads.is_multiple_of(LINGER_READS) {
+            // On epoll a socket that is never empty is never waited for, and would keep the core to itself.
+            uring::sleep(Duration::from_millis(1)).await;
         }
     }
 }
@@ -215,7 +228,9 @@ pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>, mut writer
             let outgoing = encrypt(&connection, &mut plaintext, spare, done);
             let wrote = !outgoing.is_empty();
             if wrote && !broken {
+                connection.writing.set(true);
                 let (result, back) = writer.write_all(outgoing, &connection.cancel_write).await;
+                connection.writing.set(false);
                 spare = back;
                 connection.heard.set(Instant::now());
                 if result.is_err() {

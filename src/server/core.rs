@@ -119,6 +119,11 @@ impl Core {
     /// Gives the core its entities, and lets go what was held for them.
     pub(super) fn awake(&self, brain: Brain) {
         *self.brain.borrow_mut() = Some(brain);
+        // Other cores may have been awake before, and what came of that was not told to an engine that was not there.
+        self.step(now(), Input::Durable(self.durable.get()));
+        if self.failed.get() {
+            self.step(now(), Input::Failed);
+        }
         let waiting: Vec<Rc<Connection>> = self.connections.borrow().values().cloned().collect();
         for connection in waiting {
             self.pump(&connection);

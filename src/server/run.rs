@@ -132,7 +132,7 @@ fn forward_signals(happened: &Sender<Happened>, recovering: &Arc<AtomicBool>) ->
         for signal in signals.forever() {
             if signal != SIGHUP && recovering.load(Ordering::Acquire) {
                 tracing::info!("stopped before it was ready");
-                std::process::exit(0);
+                signal_hook::low_level::exit(0);
             }
             let event = if signal == SIGHUP { Happened::Reload } else { Happened::Stop };
             if happened.send(event).is_err() {
@@ -245,7 +245,7 @@ impl Drop for Guard {
             // A shard that panicked may have taken a place in the log and not filled it, so nothing that comes
             // after it can become durable. The process ends here; the log is whole, and a restart goes on with it.
             tracing::error!(thread = self.what, "a thread of the server panicked; the process ends");
-            std::process::exit(crate::server::EXIT_PANIC);
+            signal_hook::low_level::exit(crate::server::EXIT_PANIC);
         }
     }
 }
@@ -327,7 +327,8 @@ fn close(
         if !failed {
             tracing::error!("the disk takes too long; ending without it, and nothing that was answered is lost");
         }
-        std::process::exit(crate::server::EXIT_FAILED);
+        // Without the exit handlers of C++: RocksDB's would wait for a thread that hangs in a sync.
+        signal_hook::low_level::exit(crate::server::EXIT_FAILED);
     });
     shared.stop();
     let mut state_hash = StateHash::default();

@@ -210,7 +210,8 @@ impl Sweeper {
                 End::Open if overdue => {
                     let session = connection.session.borrow();
                     core.shared.unanswered.fetch_add(session.waiting(), Ordering::AcqRel);
-                    core.shared.untaken.fetch_add(session.outstanding() - session.waiting(), Ordering::AcqRel);
+                    let untaken = session.outstanding() - session.waiting() + usize::from(connection.writing.get());
+                    core.shared.untaken.fetch_add(untaken, Ordering::AcqRel);
                     drop(session);
                     connection.abort();
                 }
@@ -231,14 +232,11 @@ impl Sweeper {
         if connection.heard.get().elapsed() <= core.settings.idle_timeout {
             return;
         }
-        let (outstanding, waiting) = {
-            let session = connection.session.borrow();
-            (session.outstanding(), session.waiting())
-        };
+        let waits_for_us = connection.session.borrow().outstanding() > 0;
         // A peer that does not take its answers is not waited for; one that waits for ours is.
-        if outstanding > waiting {
+        if connection.writing.get() {
             connection.abort();
-        } else if outstanding == 0 && !connection.input_ended.get() {
+        } else if !waits_for_us && !connection.input_ended.get() {
             connection.end_input();
         }
     }

@@ -7,7 +7,7 @@
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::log::{Append, SnapshotEntry, SnapshotNonce, SnapshotWriter};
 use crate::projection::{Current, Nonces, Remembered, STRIPES, Walk};
@@ -22,6 +22,9 @@ const SLICE_ENTITIES: usize = 1024;
 const PAUSE: Duration = Duration::from_millis(1);
 /// Length of a stored chunk.
 const CHUNK_BYTES: usize = 256 * 1024;
+/// How long a chunk waits for a moment in which few messages wait: under steady load there may be none, and a snapshot
+/// that never ends makes every start longer.
+const PATIENCE: Duration = Duration::from_millis(100);
 /// Messages that may wait in the committer's lane before another chunk is added: events must not queue behind many.
 const QUEUED_MAX: usize = 4;
 
@@ -98,8 +101,9 @@ async fn send(core: &Core, writer: &mut SnapshotWriter) {
         core.append(Append::Snapshot(chunk));
         core.flush();
     }
-    let is_busy = || core.unsent_appends() > 0 || core.lane_waiting() > QUEUED_MAX;
-    while is_busy() && !core.shared.failed() && !core.shared.stopping() {
+    let until = Instant::now() + PATIENCE;
+    let is_busy = || core.lane_waiting() > QUEUED_MAX && Instant::now() < until;
+    while (core.unsent_appends() > 0 || is_busy()) && !core.shared.failed() && !core.shared.stopping() {
         uring::sleep(PAUSE).await;
         core.flush();
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{End, each};
+use crate::harness::{Client, End, PATIENCE, Trust, each};
 
 /// Lookups whose length divides no record evenly, so that nearly every read ends within one.
 fn lookups(count: usize) -> String {
@@ -84,5 +84,24 @@ fn a_server_that_is_stopped_closes_its_store() {
         // What is not closed costs the next start the reading of RocksDB's own log.
         let diary = fs::read_to_string(server.home().data().join("log/LOG")).unwrap();
         assert!(diary.contains("Shutdown complete"), "the store was not closed");
+    });
+}
+
+#[test]
+fn a_peer_that_takes_no_answers_does_not_keep_its_place() {
+    each(&[1], |setup| {
+        let config = "[limits]\nidle_timeout_s = 1\nconnections_max = 1\n";
+        let server = setup.clone().config(config).start();
+        let names: Vec<String> = (0..10_000).map(|at| format!("host{at}.example")).collect();
+        let bulk = format!("{}\n", json!({"command": "VERIFY", "entities": names}));
+        let mut silent = server.client();
+        // Answers of 700 KB each: more than the buffers between the two hold.
+        silent.send_without_reading(bulk.repeat(20));
+        let began = Instant::now();
+        let trust = Trust::file(&server.home().authority());
+        while Client::connect_with(server.address(), &trust).is_err() {
+            assert!(began.elapsed() < PATIENCE, "the only place is still taken");
+        }
+        drop(silent);
     });
 }

@@ -51,9 +51,7 @@ impl fmt::Display for EntityError {
             EntityError::ControlCharacter => "must not contain control characters",
             EntityError::Bidi => "must not contain characters that change the direction of text",
             EntityError::EdgeWhiteSpace => "must not begin or end with white space",
-            EntityError::BadDomain => {
-                "is not a domain name: labels of letters, digits, hyphens inside and underscores, with dots between"
-            }
+            EntityError::BadDomain => "is not a domain name: a label is empty or has a character that no host name has",
             EntityError::LongLabel => "is not a domain name: a label is longer than 63 octets",
             EntityError::LongDomain => "is not a domain name: longer than 253 octets",
             EntityError::BadAddress => {
