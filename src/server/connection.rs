@@ -159,6 +159,11 @@ pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, mut reader:
             }
         }
         connection.heard.set(Instant::now());
+        if connection.input_ended.get() {
+            // These bytes came while the reading was being ended. The farewell may be said already, so what they ask
+            // must not take effect: nobody would be answered.
+            break;
+        }
         let (done, outcome) = {
             let (mut tls, mut session) = (connection.tls.borrow_mut(), connection.session.borrow_mut());
             tls.receive(buffer.get_mut(..filled).unwrap_or_default(), &mut |plaintext| session.receive(plaintext))

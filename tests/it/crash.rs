@@ -124,12 +124,14 @@ fn crash(server: &Server, dice: &mut Dice, cycle: u64, crash_at: u64) -> Vec<Sto
     let answered = AtomicU64::new(0);
     let process = server.process();
     let kill = move || signal("KILL", process);
+    // All are connected before the first begins, since the crash may come with its first answers.
+    let clients: Vec<Client> = (0..CLIENTS).map(|_| server.client()).collect();
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..CLIENTS)
-            .map(|number| {
+        let workers: Vec<_> = (0..)
+            .zip(clients)
+            .map(|(number, client)| {
                 let registered = vec![false; usize::try_from(NAMES).unwrap()];
                 let world = World { prefix: format!("c{cycle}-{number}-"), registered, dice: dice.fork(number + 1) };
-                let client = server.client();
                 let (answered, kill) = (&answered, &kill);
                 scope.spawn(move || live(client, world, answered, kill, crash_at))
             })
