@@ -3,6 +3,7 @@
 
 say() { printf '%s\n' "$*"; }
 complain() { printf '%s\n' "$*" >&2; }
+indented() { printf '  %s\n' "${1//$'\n'/$'\n'  }"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
 # Rust itself is not installed here: how to have it is the choice of whoever owns the machine.
@@ -79,18 +80,18 @@ ensure_packages() {
     [ -z "$missing" ] && return
     names=$(awk '{print $1}' <<<"$missing" | paste -sd " ")
     say "Missing on this machine:"
-    sed 's/^/  /' <<<"$missing"
+    indented "$missing"
     if ! have apt-get; then
         say "This is not Debian or Ubuntu; please install them yourself."
         say "  Fedora: gcc-c++ clang-devel ccache    Arch: gcc clang ccache    openSUSE: gcc-c++ clang-devel ccache"
     elif [ "$(id -u)" -ne 0 ] && ! have sudo; then
-        say "You are not root and there is no sudo. As root: apt-get install" $names
+        say "You are not root and there is no sudo. As root: apt-get install $names"
     else
         if [ "$(id -u)" -ne 0 ]; then
             # Without a terminal there is nobody who could type a password.
             if [ -t 0 ]; then root=(sudo); else root=(sudo -n); fi
         fi
-        say "Installing:" $names
+        say "Installing: $names"
         # A failed update may still leave lists that are good enough, and a failed install is found out below.
         "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq || complain "apt-get update failed; going on."
         # shellcheck disable=SC2086 # the names are words
@@ -99,7 +100,7 @@ ensure_packages() {
     have ccache || say "Going on without ccache: RocksDB will be compiled again for each profile and checkout."
     if ! have_cxx || ! have_libclang; then
         complain "Cannot build without:"
-        missing_packages | grep -v '^ccache ' | sed 's/^/  /' >&2
+        indented "$(missing_packages | grep -v '^ccache ')" >&2
         exit 2
     fi
 }

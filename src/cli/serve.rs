@@ -34,10 +34,10 @@ SIGHUP reloads the certificate.";
 /// How the network and the sockets are driven.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum IoDriver {
-    /// `io_uring` where the kernel offers it, else epoll
+    /// io_uring where the kernel offers it, else epoll
     #[value(help = "io_uring where the kernel offers it, else epoll")]
     Auto,
-    /// `io_uring`, or fail
+    /// io_uring, or fail
     #[value(help = "io_uring, or fail")]
     Uring,
     /// epoll

@@ -34,6 +34,18 @@ fn every_command_says_what_it_does_and_shows_an_example() {
     assert_eq!(seen, 16);
 }
 
+/// What rustdoc makes of a backtick is for rustdoc; a terminal shows it as it is.
+#[test]
+fn no_help_shows_marks_that_are_meant_for_other_pages() {
+    every_command(&Cli::command(), "repsec", &mut |command, path| {
+        for help in [command.clone().render_help(), command.clone().render_long_help()] {
+            let help = help.to_string();
+            let line = help.lines().find(|line| line.contains('`') || line.contains("]("));
+            assert_eq!(line, None, "{path}");
+        }
+    });
+}
+
 /// Examples that do not parse would be worse than none.
 #[test]
 fn every_example_is_understood() {

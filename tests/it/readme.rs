@@ -19,6 +19,21 @@ fn the_tour_of_the_readme_is_what_appears() {
     }
 }
 
+#[test]
+fn the_dialogue_of_the_readme_is_what_is_answered() {
+    let text = include_str!("../../README.md");
+    let block = text.split("```json\n").nth(1).and_then(|block| block.split("```").next()).expect("a dialogue");
+    let lines: Vec<&str> = block.lines().collect();
+    assert!(lines.len() >= 4 && lines.len().is_multiple_of(2), "{lines:?}");
+    let server = Setup::new("epoll", 1).start();
+    let mut client = server.client();
+    for dialogue in lines.chunks(2) {
+        client.send(format!("{}\n", dialogue[0]));
+        let answer = client.answer_text();
+        assert_eq!(masked(&answer), masked(dialogue[1]), "{}", dialogue[0]);
+    }
+}
+
 /// The commands of the console blocks, each with the lines that are shown for it.
 fn tour(text: &str) -> Vec<(String, String)> {
     let mut steps: Vec<(String, String)> = Vec::new();

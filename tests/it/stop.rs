@@ -1,12 +1,14 @@
 //! How a server ends and what it does when it is told to look again: SIGTERM, SIGINT, SIGHUP (`repsec:O14`).
 
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 
-use crate::harness::{Certificate, Client, End, Home, Server, Setup, Trust, each, outcome, signal};
+use crate::harness::{Certificate, Client, Dice, End, Home, Server, Setup, Trust, cycles, each, outcome, signal};
 
 /// The default time to drain.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -69,6 +71,67 @@ fn all_that_was_accepted_is_answered_before_the_end() {
         server.terminate();
         assert!(!answered.is_empty());
         assert_eq!(server.home().verified_events(), answered.len() as u64);
+    });
+}
+
+/// Registers names with many commands in flight, and goes on until the server has said farewell. Gives the sequences of
+/// its answers. `answered` is told of each answer; the one with which it comes to `stop_at` calls `stop`.
+fn go_on(
+    mut client: Client,
+    first: usize,
+    answered: &AtomicUsize,
+    stop_at: usize,
+    stop: &(dyn Fn() + Sync),
+) -> Vec<u64> {
+    const IN_FLIGHT: usize = 200;
+    let (mut sent, mut sequences) = (0, Vec::new());
+    loop {
+        let more = IN_FLIGHT - (sent - sequences.len());
+        client.send((sent..sent + more).map(|at| format!("{}\n", register(first + at))).collect::<String>());
+        sent += more;
+        let Some(answer) = client.next_answer() else { break };
+        assert_eq!((&answer["id"], &answer["status"]), (&json!(first + sequences.len()), &json!(200)), "{answer}");
+        sequences.push(answer["sequence"].as_u64().unwrap());
+        if answered.fetch_add(1, Ordering::Relaxed) + 1 == stop_at {
+            stop();
+        }
+    }
+    assert_eq!(client.drain(), (Vec::new(), End::CloseNotify));
+    assert!(sent > sequences.len(), "it was still asking when the server ended");
+    sequences
+}
+
+#[test]
+fn clients_that_go_on_sending_get_all_answers_and_a_farewell() {
+    const CLIENTS: usize = 4;
+    each(&[1, 3], |setup| {
+        let dice = Dice::new();
+        let mut server = setup.start();
+        let mut before = 0;
+        for cycle in 0..cycles("REPSEC_STOP_CYCLES", 2) {
+            let stop_at = usize::try_from(dice.fork(cycle).between(1, 4000)).unwrap();
+            println!("cycle {cycle}: the end begins with answer {stop_at}");
+            let (answered, process) = (AtomicUsize::new(0), server.process());
+            let stop = move || signal("TERM", process);
+            // All are connected before the first begins, since the end may come with its first answers.
+            let clients: Vec<Client> = (0..CLIENTS).map(|_| server.client()).collect();
+            let mut sequences: Vec<u64> = thread::scope(|scope| {
+                let (answered, stop) = (&answered, &stop);
+                let workers: Vec<_> = (0..)
+                    .map(|number| usize::try_from(cycle).unwrap() * 1_000_000 + number * 100_000)
+                    .zip(clients)
+                    .map(|(first, client)| scope.spawn(move || go_on(client, first, answered, stop_at, stop)))
+                    .collect();
+                workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+            });
+            assert_eq!(server.wait(), 0);
+            // Each change of the log was answered, each answer is in the log, and no place is used twice.
+            sequences.sort_unstable();
+            let events = server.home().verified_events();
+            assert_eq!(sequences, (before + 1..=events).collect::<Vec<u64>>());
+            before = events;
+            server.start_again();
+        }
     });
 }
 

@@ -39,7 +39,7 @@ const GATHER_PAUSE: Duration = Duration::from_millis(20);
 /// What `repsec verify` takes.
 #[derive(clap::Args, Debug)]
 pub struct VerifyArgs {
-    /// Names to ask about; `-` reads names from the standard input, one a line (blank lines and lines beginning with #
+    /// Names to ask about; - reads names from the standard input, one a line (blank lines and lines beginning with #
     /// are skipped)
     #[arg(required = true, value_name = "ENTITY")]
     pub entities: Vec<String>,

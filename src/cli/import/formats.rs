@@ -10,11 +10,11 @@ use serde_json::{Map, Value};
 /// How a file is written.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
-    /// JSON objects, one a line, with `command` (REGISTER or REMOVE), `entity`, `type`; other members are attributes
+    /// JSON objects, one a line, with command (REGISTER or REMOVE), entity, type; other members are attributes
     Jsonl,
     /// Names, one a line, to register; lines beginning with # are comments
     Lines,
-    /// `ADDRESS<TAB>COUNT`, as the IPsum feed is written; the count becomes the attribute `lists`
+    /// An address, a tab and a count, as the IPsum feed is written; the count becomes the attribute lists
     Ipsum,
 }
 

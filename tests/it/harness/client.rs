@@ -145,13 +145,23 @@ impl Client {
         }
     }
 
+    /// Waits for the next answer, and gives it as it was written.
+    pub fn answer_text(&mut self) -> String {
+        let line = self.next_line().expect("the connection lives");
+        checked(&line);
+        String::from_utf8(line).unwrap()
+    }
+
     /// Waits for the next answer, or for the end of the connection.
     pub fn next_answer(&mut self) -> Option<Value> {
+        self.next_line().map(|line| checked(&line))
+    }
+
+    fn next_line(&mut self) -> Option<Vec<u8>> {
         let began = Instant::now();
         loop {
             if let Some(end) = self.received.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.received.drain(..=end).collect();
-                return Some(checked(&line));
+                return Some(self.received.drain(..=end).collect());
             }
             if let Some(end) = self.end {
                 // A crash may cut an answer; a server that says farewell has said all.
