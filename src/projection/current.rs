@@ -160,7 +160,7 @@ impl Current {
     fn find(&self, hash: EntityHash, name: &str) -> Option<Place> {
         let bits = hash.table_bits();
         self.index
-            .find(bits, |slot| same_tag(*slot, bits) && self.record(place_of(*slot)).name() == name)
+            .find(bits, |slot| same_tag(*slot, bits) && self.record(place_of(*slot)).names().1 == name.as_bytes())
             .map(|slot| place_of(*slot))
     }
 

@@ -6,7 +6,7 @@
 //! connection's order, although the cores work at the same time.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ use super::connection::Connection;
 use super::history;
 use super::journal::Journal;
 use super::letter::{Answers, Questions, Tag};
+use super::numbered::Numbered;
 use super::settings::Settings;
 use super::shared::Shared;
 
@@ -46,7 +47,7 @@ pub(super) struct Core {
     pub(super) settings: Arc<Settings>,
     pub(super) face: Arc<repsec::Settings>,
     pub(super) brain: RefCell<Option<Brain>>,
-    pub(super) connections: RefCell<HashMap<u64, Rc<Connection>>>,
+    pub(super) connections: RefCell<Numbered<Rc<Connection>>>,
     pub(super) journal: RefCell<Journal>,
     /// Parses the messages of all connections of this core; its memory is worth sharing.
     pub(super) parser: Rc<RefCell<Parser>>,
@@ -286,7 +287,8 @@ impl Core {
         let mut session = connection.session.borrow_mut();
         session.take_output(plaintext);
         let mut journal = self.journal.borrow_mut();
-        session.take_records(&mut |record: Record| journal.note(now(), connection.peer, &record));
+        let now = now();
+        session.take_records(&mut |record: Record| journal.note(now, connection.peer, &record));
     }
 
     /// Works off what other cores have written. Returns whether there was anything.

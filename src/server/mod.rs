@@ -16,6 +16,7 @@ mod history;
 mod journal;
 mod letter;
 mod listener;
+mod numbered;
 mod recovery;
 mod run;
 mod settings;

@@ -27,6 +27,7 @@ mod email;
 mod error;
 mod kind;
 mod locator;
+mod plain;
 #[cfg(test)]
 mod tests;
 
@@ -97,7 +98,7 @@ impl Entity {
 fn canonical_already(text: &str) -> Option<Kind> {
     match text.bytes().next_back()? {
         b'0'..=b'9' => address::is_canonical_v4(text).then_some(Kind::Ip),
-        _ => domain::is_plainly_canonical(text).then_some(Kind::Domain),
+        _ => plain::is_plain_domain(text).then_some(Kind::Domain),
     }
 }
 

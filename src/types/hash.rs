@@ -1,8 +1,6 @@
 //! The keyed hash of an entity: its place in the AUDIT index, in the tables, and among the shards.
 
-use std::hash::Hasher as _;
-
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
+use siphasher::sip128::SipHasher13;
 
 /// The random key of a store. It keeps peers from choosing names that collide, and never leaves the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -25,9 +23,7 @@ impl HashKey {
 
     /// The hash of a canonical text.
     pub fn hash(&self, canonical: &str) -> EntityHash {
-        let mut hasher = SipHasher13::new_with_key(&self.0);
-        hasher.write(canonical.as_bytes());
-        EntityHash(hasher.finish128().as_u128())
+        EntityHash(SipHasher13::new_with_key(&self.0).hash(canonical.as_bytes()).into())
     }
 }
 

@@ -171,6 +171,18 @@ impl Scanner {
         }
     }
 
+    /// Where the next message begins, if none has begun and its first byte is there. Whoever finds its end by other
+    /// means, the same that [`scan`](Self::scan) would find, goes on with [`accept`](Self::accept).
+    pub fn next_start(&self, buffer: &[u8]) -> Option<usize> {
+        if self.state != State::Between {
+            return None;
+        }
+        let ahead = buffer.get(self.at..)?;
+        let white = ahead.iter().take_while(|byte| class_of(**byte) == Class::White).count();
+        let begin = self.at + white;
+        (begin >= self.guessed && ahead.get(white) == Some(&b'{')).then_some(begin)
+    }
+
     /// Where the next message stands if it fills a line, as nearly all do: cheap to find, and only a guess. If the
     /// parser accepts these bytes, the guess was right, [`scan`](Self::scan) would have said the same, and
     /// [`accept`](Self::accept) goes on behind them; if not, [`scan`](Self::scan) says what there is.
@@ -178,15 +190,8 @@ impl Scanner {
     /// Lines with a backslash are not guessed at: only in those does the parser change bytes, and bytes that it has
     /// changed cannot be scanned any more.
     pub fn guess(&mut self, buffer: &[u8]) -> Option<Range<usize>> {
-        if self.state != State::Between {
-            return None;
-        }
-        let white = buffer.get(self.at..)?.iter().take_while(|byte| class_of(**byte) == Class::White).count();
-        let begin = self.at + white;
+        let begin = self.next_start(buffer)?;
         let ahead = buffer.get(begin..)?;
-        if begin < self.guessed || ahead.first() != Some(&b'{') {
-            return None;
-        }
         let length = memchr::memchr2(b'\n', b'\\', ahead).unwrap_or(ahead.len());
         self.guessed = begin + length + 1;
         let last = ahead.get(..length)?.iter().rposition(|byte| class_of(*byte) != Class::White)?;
@@ -194,7 +199,7 @@ impl Scanner {
         (fills_line && last < self.message_bytes_max).then_some(begin..begin + last + 1)
     }
 
-    /// Goes on behind a message that was guessed and that the parser has accepted.
+    /// Goes on behind a message that was found by other means than [`scan`](Self::scan).
     pub fn accept(&mut self, message: Range<usize>) {
         self.start = message.start;
         self.at = message.end;

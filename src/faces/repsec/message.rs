@@ -9,7 +9,8 @@ use crate::domain::{At, Bulk, Claim, Command, Named, Order, Page, Request};
 use crate::types::limits::{ID_BYTES_MAX, INTEGER_MAX};
 use crate::types::{Attributes, Digest, Entity, Kind, Nonce, Once, Principal, Sequence, Timestamp};
 use crate::wire::canonical;
-use crate::wire::json::{Array, Object, Parser, Value};
+use crate::wire::flat::Flat;
+use crate::wire::json::{Array, Parser, Value};
 
 use super::bulk::{BadName, Gathering, NameResult};
 use super::cursor;
@@ -124,6 +125,15 @@ impl Fault {
     }
 }
 
+/// Reads a message of `principal` that was found to be flat.
+///
+/// # Errors
+/// When it is no command that can be asked of the store, or answered by the face.
+#[inline(always)]
+pub fn read_flat(flat: &Flat<'_>, principal: &Principal, settings: &Settings) -> Result<Message, Rejected> {
+    understand(&Members::of(flat.members()), flat.len_bytes(), principal, settings)
+}
+
 /// Reads the message of `principal` in the first `len` bytes of `buffer`, which are changed. Faster where
 /// [`PADDING_BYTES`](crate::wire::json::PADDING_BYTES) more follow.
 ///
@@ -139,15 +149,25 @@ pub fn read(
     principal: &Principal,
     settings: &Settings,
 ) -> Result<Message, Rejected> {
-    let reject = |id, command, fault| Rejected { id, command, fault };
-    let document = parser
-        .parse(buffer, len)
-        .map_err(|what| reject(None, CommandKind::Unknown, Fault::new(ErrorCode::Malformed, what.as_str())))?;
+    let unknown = |id, fault| Rejected { id, command: CommandKind::Unknown, fault };
+    let document =
+        parser.parse(buffer, len).map_err(|what| unknown(None, Fault::new(ErrorCode::Malformed, what.as_str())))?;
     let object = document.object().map_err(|repeated| {
         let fault = Fault::new(ErrorCode::DuplicateMember, "each member may stand once in its object");
-        reject(repeated.sole("id").and_then(Id::read), CommandKind::Unknown, fault)
+        unknown(repeated.sole("id").and_then(Id::read), fault)
     })?;
-    let members = Members::of(object);
+    understand(&Members::of(object.members()), len, principal, settings)
+}
+
+/// Makes a command of the members of a message of `len` bytes.
+#[inline(always)]
+fn understand(
+    members: &Members<'_>,
+    len: usize,
+    principal: &Principal,
+    settings: &Settings,
+) -> Result<Message, Rejected> {
+    let reject = |id, command, fault| Rejected { id, command, fault };
     let id = match members.id {
         None => None,
         Some(value) => match Id::read(value) {
@@ -203,9 +223,10 @@ struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    fn of(object: Object<'a>) -> Members<'a> {
+    #[inline(always)]
+    fn of(named: impl Iterator<Item = (&'a str, Value<'a>)>) -> Members<'a> {
         let mut members = Members::default();
-        for (name, value) in object.members() {
+        for (name, value) in named {
             let place = match name {
                 "command" => &mut members.command,
                 "entity" => &mut members.entity,

@@ -17,6 +17,7 @@ use crate::domain::{Asked, Command, Order, Outcome};
 use crate::faces::{Face, Record, Step};
 use crate::types::{EntityHash, Principal, Timestamp};
 use crate::wire::Malformed;
+use crate::wire::flat::Flat;
 use crate::wire::frame::{Scan, Scanner};
 use crate::wire::json::Parser;
 
@@ -103,6 +104,28 @@ impl Session {
                 }
                 self.reject(rejected);
                 None
+            }
+        }
+    }
+
+    /// Reads one message if it is flat, as nearly all single commands are. `None` when it is not, or when it is longer
+    /// than a message may be: nothing has happened then.
+    fn flat(&mut self, now: Timestamp) -> Option<Option<Step>> {
+        let bytes = self.inbound.bytes();
+        let begin = self.scanner.next_start(bytes)?;
+        let flat = Flat::read(bytes.get(begin..)?)?;
+        if flat.len_bytes() > self.settings.limits.bulk_message_bytes_max {
+            return None;
+        }
+        let end = begin + flat.len_bytes();
+        let read = message::read_flat(&flat, &self.principal, &self.settings);
+        self.scanner.accept(begin..end);
+        match read {
+            Ok(message) => Some(self.ask(message, now)),
+            Err(rejected) => {
+                self.malformed_in_a_row = 0;
+                self.reject(rejected);
+                Some(None)
             }
         }
     }
@@ -229,7 +252,7 @@ impl Face for Session {
 
     fn next(&mut self, now: Timestamp) -> Option<Step> {
         while !self.closing && !self.is_full() {
-            match self.whole_line(now) {
+            match self.flat(now).or_else(|| self.whole_line(now)) {
                 Some(None) => continue,
                 Some(step) => return step,
                 None => {}

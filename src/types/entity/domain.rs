@@ -61,37 +61,3 @@ fn ends_in_number(name: &str) -> bool {
         None => last.bytes().all(|b| b.is_ascii_digit()),
     }
 }
-
-/// Whether the text is a canonical domain of plain labels, found out in one pass over its bytes. `false` only says
-/// that [`canonical`] must decide: names with `xn--` labels, and those whose last label begins with a digit.
-pub(super) fn is_plainly_canonical(text: &str) -> bool {
-    if text.len() > NAME_BYTES_MAX {
-        return false;
-    }
-    let (mut label_bytes, mut dots, mut before, mut first) = (0_usize, 0_usize, b'.', b'.');
-    // How much of "xn--" the label has matched so far, while it has matched nothing else.
-    let mut ace = 0_usize;
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'0'..=b'9' | b'_' => {}
-            b'-' if label_bytes > 0 => {}
-            b'.' if label_bytes > 0 && before != b'-' => {
-                (label_bytes, dots, before, ace) = (0, dots + 1, b'.', 0);
-                continue;
-            }
-            _ => return false,
-        }
-        if label_bytes == 0 {
-            first = byte;
-        }
-        if ace == label_bytes && b"xn--".get(ace) == Some(&byte) {
-            ace += 1;
-        }
-        label_bytes += 1;
-        if label_bytes > LABEL_BYTES_MAX || ace == 4 {
-            return false;
-        }
-        before = byte;
-    }
-    dots > 0 && label_bytes > 0 && before != b'-' && !first.is_ascii_digit()
-}
