@@ -23,6 +23,10 @@ use repsec::projection::{Current, Nonces};
 use repsec::types::{HashKey, Kind, Principal, Sequence, Timestamp};
 use repsec::wire::json::Parser;
 
+/// The allocator of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const KEY: HashKey = HashKey::new([7; 16]);
 const NOW: Timestamp = Timestamp::from_unix_s(1_756_807_200);
 /// Entities in the table. Callgrind counts instructions, not cache misses, so more would change nothing.

@@ -68,8 +68,8 @@ pub enum Command {
     Audit {
         /// The entity asked about.
         subject: Named,
-        /// Which part of its history.
-        page: Page,
+        /// Which part of its history. Boxed, since lookups are many and should be cheap to hand over.
+        page: Box<Page>,
     },
 }
 
@@ -101,7 +101,7 @@ pub enum Claim {
     /// That each of these attributes is registered with the same value.
     Attributes(Attributes),
     /// That the canonical attributes as a whole have this digest.
-    Digest(Digest),
+    Digest(Box<Digest>),
 }
 
 /// A moment in the past.

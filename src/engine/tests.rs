@@ -276,9 +276,9 @@ fn history_is_read_as_far_as_the_command_saw_and_not_before_that_is_durable() {
     };
     let commands = [
         Command::Register { subject: subject.clone(), attributes: Attributes::none() },
-        Command::Audit { subject: subject.clone(), page },
+        Command::Audit { subject: subject.clone(), page: Box::new(page) },
         Command::Remove { subject: subject.clone() },
-        Command::Audit { subject, page },
+        Command::Audit { subject, page: Box::new(page) },
     ];
     for (tag, command) in (0..).zip(commands) {
         engine.step(now, Input::Asked { tag, asked: request("", None, command) }, &mut effects);

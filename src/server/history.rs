@@ -8,7 +8,7 @@ use crate::types::Sequence;
 /// The job for a command that asks for history, as far as `up_to`, which is durable. `None` for other commands.
 pub(super) fn job(command: Command, up_to: Sequence, reply: impl FnOnce(Outcome) + Send + 'static) -> Option<ReadJob> {
     let (question, claim) = match command {
-        Command::Audit { subject, page } => (Question::Page { subject, page }, Claim::Registered),
+        Command::Audit { subject, page } => (Question::Page { subject, page: *page }, Claim::Registered),
         Command::Verify { subject, claim, at: Some(at) } => (Question::StandingAt { subject, at }, claim),
         Command::Verify { at: None, .. } | Command::Register { .. } | Command::Remove { .. } => return None,
     };

@@ -45,26 +45,35 @@ impl Timestamp {
 
     /// Writes the time as RFC 3339 in UTC with whole seconds, as in the draft's examples: `2025-09-02T10:00:00Z`.
     pub fn rfc3339_s(self) -> [u8; 20] {
-        let mut text = *b"0000-00-00T00:00:00Z";
         let (days, seconds) = (self.unix_s() / 86_400, self.unix_s() % 86_400);
         let (year, month, day) = civil_from_days(days);
-        put2(&mut text, 0, year / 100);
-        put2(&mut text, 2, year % 100);
-        put2(&mut text, 5, month);
-        put2(&mut text, 8, day);
-        put2(&mut text, 11, seconds / 3600);
-        put2(&mut text, 14, seconds / 60 % 60);
-        put2(&mut text, 17, seconds % 60);
-        text
+        let [c, e] = pair(year / 100);
+        let [d, y] = pair(year % 100);
+        let [m0, m1] = pair(month);
+        let [d0, d1] = pair(day);
+        let [h0, h1] = pair(seconds / 3600);
+        let [i0, i1] = pair(seconds / 60 % 60);
+        let [s0, s1] = pair(seconds % 60);
+        [c, e, d, y, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', i0, i1, b':', s0, s1, b'Z']
     }
 }
 
-/// Two decimal digits of `value` (below 100) at `at`.
-fn put2(text: &mut [u8; 20], at: usize, value: u64) {
-    let digit = |v: u64| b'0' + u8::try_from(v % 10).unwrap_or(0);
-    if let Some(pair) = text.get_mut(at..at + 2) {
-        pair.copy_from_slice(&[digit(value / 10), digit(value)]);
+/// The two decimal digits of each number below 100.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut at = 0;
+    while at < 100 {
+        #[allow(clippy::cast_possible_truncation, reason = "below 100")]
+        let value = at as u8;
+        pairs[at] = [b'0' + value / 10, b'0' + value % 10];
+        at += 1;
     }
+    pairs
+};
+
+/// The two decimal digits of a value below 100.
+fn pair(value: u64) -> [u8; 2] {
+    usize::try_from(value).ok().and_then(|value| PAIRS.get(value)).copied().unwrap_or_default()
 }
 
 /// The Gregorian date of a day since the epoch (Howard Hinnant, "chrono-compatible low-level date algorithms").

@@ -9,8 +9,8 @@ use crate::domain::{At, Bulk, Claim, Command, Named, Order, Page, Request};
 use crate::types::limits::{ID_BYTES_MAX, INTEGER_MAX};
 use crate::types::{Attributes, Digest, Entity, Kind, Nonce, Once, Principal, Sequence, Timestamp};
 use crate::wire::canonical;
-use crate::wire::flat::Flat;
-use crate::wire::json::{Array, Parser, Value};
+use crate::wire::flat;
+use crate::wire::json::{Array, Object, Parser, Value};
 
 use super::bulk::{BadName, Gathering, NameResult};
 use super::cursor;
@@ -125,13 +125,25 @@ impl Fault {
     }
 }
 
-/// Reads a message of `principal` that was found to be flat.
-///
-/// # Errors
-/// When it is no command that can be asked of the store, or answered by the face.
+/// Reads the message of `principal` that begins with the first byte and ends within the first `len`, if it is flat and
+/// has only members that are known. Gives its length too. `None` where it must be [`read`] the thorough way.
 #[inline(always)]
-pub fn read_flat(flat: &Flat<'_>, principal: &Principal, settings: &Settings) -> Result<Message, Rejected> {
-    understand(&Members::of(flat.members()), flat.len_bytes(), principal, settings)
+pub fn read_flat(
+    bytes: &[u8],
+    len: usize,
+    principal: &Principal,
+    settings: &Settings,
+) -> Option<(usize, Result<Message, Rejected>)> {
+    let mut members = Members::default();
+    let end = flat::read(bytes, len, |name, value| match members.place_of(name) {
+        Some(place @ None) => {
+            *place = Some(value);
+            true
+        }
+        // Unknown, or there already.
+        None | Some(Some(_)) => false,
+    })?;
+    Some((end, understand(&members, end, principal, settings)))
 }
 
 /// Reads the message of `principal` in the first `len` bytes of `buffer`, which are changed. Faster where
@@ -156,7 +168,7 @@ pub fn read(
         let fault = Fault::new(ErrorCode::DuplicateMember, "each member may stand once in its object");
         unknown(repeated.sole("id").and_then(Id::read), fault)
     })?;
-    understand(&Members::of(object.members()), len, principal, settings)
+    understand(&Members::of(object), len, principal, settings)
 }
 
 /// Makes a command of the members of a message of `len` bytes.
@@ -223,31 +235,37 @@ struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    #[inline(always)]
-    fn of(named: impl Iterator<Item = (&'a str, Value<'a>)>) -> Members<'a> {
+    fn of(object: Object<'a>) -> Members<'a> {
         let mut members = Members::default();
-        for (name, value) in named {
-            let place = match name {
-                "command" => &mut members.command,
-                "entity" => &mut members.entity,
-                "id" => &mut members.id,
-                "type" => &mut members.kind,
-                "attributes" => &mut members.attributes,
-                "ts" => &mut members.ts,
-                "nonce" => &mut members.nonce,
-                "entities" => &mut members.entities,
-                "digest" => &mut members.digest,
-                "at" => &mut members.at,
-                "limit" => &mut members.limit,
-                "cursor" => &mut members.cursor,
-                "since" => &mut members.since,
-                "until" => &mut members.until,
-                "order" => &mut members.order,
-                _ => continue,
-            };
-            *place = Some(value);
+        for (name, value) in object.members() {
+            if let Some(place) = members.place_of(name.as_bytes()) {
+                *place = Some(value);
+            }
         }
         members
+    }
+
+    /// Where the member of this name belongs; `None` for one that no command uses.
+    #[inline(always)]
+    fn place_of(&mut self, name: &[u8]) -> Option<&mut Option<Value<'a>>> {
+        Some(match name {
+            b"command" => &mut self.command,
+            b"entity" => &mut self.entity,
+            b"id" => &mut self.id,
+            b"type" => &mut self.kind,
+            b"attributes" => &mut self.attributes,
+            b"ts" => &mut self.ts,
+            b"nonce" => &mut self.nonce,
+            b"entities" => &mut self.entities,
+            b"digest" => &mut self.digest,
+            b"at" => &mut self.at,
+            b"limit" => &mut self.limit,
+            b"cursor" => &mut self.cursor,
+            b"since" => &mut self.since,
+            b"until" => &mut self.until,
+            b"order" => &mut self.order,
+            _ => return None,
+        })
     }
 
     fn command_kind(&self) -> Result<CommandKind, Fault> {
@@ -300,7 +318,7 @@ impl<'a> Members<'a> {
         let claim = match (self.attributes(settings)?, self.digest()?) {
             (None, None) => Claim::Registered,
             (Some(attributes), None) => Claim::Attributes(attributes),
-            (None, Some(digest)) => Claim::Digest(digest),
+            (None, Some(digest)) => Claim::Digest(Box::new(digest)),
             (Some(_), Some(_)) => {
                 return Err(Fault::conflicting("digest: stands for attributes, so only one of the two may be given"));
             }
@@ -357,7 +375,7 @@ impl<'a> Members<'a> {
         };
         let since = time(self.since, "since: must be an RFC 3339 time between the years 1970 and 9999")?;
         let until = time(self.until, "until: must be an RFC 3339 time between the years 1970 and 9999")?;
-        Ok(Command::Audit { subject, page: Page { limit, order, after, since, until } })
+        Ok(Command::Audit { subject, page: Box::new(Page { limit, order, after, since, until }) })
     }
 
     /// The one entity that is meant.

@@ -17,7 +17,6 @@ use crate::domain::{Asked, Command, Order, Outcome};
 use crate::faces::{Face, Record, Step};
 use crate::types::{EntityHash, Principal, Timestamp};
 use crate::wire::Malformed;
-use crate::wire::flat::Flat;
 use crate::wire::frame::{Scan, Scanner};
 use crate::wire::json::Parser;
 
@@ -113,12 +112,10 @@ impl Session {
     fn flat(&mut self, now: Timestamp) -> Option<Option<Step>> {
         let bytes = self.inbound.bytes();
         let begin = self.scanner.next_start(bytes)?;
-        let flat = Flat::read(bytes.get(begin..)?)?;
-        if flat.len_bytes() > self.settings.limits.bulk_message_bytes_max {
-            return None;
-        }
-        let end = begin + flat.len_bytes();
-        let read = message::read_flat(&flat, &self.principal, &self.settings);
+        let len = bytes.len().checked_sub(begin)?.min(self.settings.limits.bulk_message_bytes_max);
+        let bytes = self.inbound.padded(begin);
+        let (length, read) = message::read_flat(bytes, len, &self.principal, &self.settings)?;
+        let end = begin + length;
         self.scanner.accept(begin..end);
         match read {
             Ok(message) => Some(self.ask(message, now)),

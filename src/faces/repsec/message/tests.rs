@@ -57,7 +57,7 @@ fn the_commands_of_the_draft_are_understood() {
     digest[..4].copy_from_slice(&[0x00, 0xff, 0x10, 0xaa]);
     assert_eq!(
         one("VERIFY", &format!(",\"digest\":\"{DIGEST}\",\"at\":0")),
-        (verify(Claim::Digest(Digest(digest)), Some(At::Sequence(Sequence::ZERO))), None)
+        (verify(Claim::Digest(Box::new(Digest(digest))), Some(At::Sequence(Sequence::ZERO))), None)
     );
     assert_eq!(
         one("VERIFY", r#","at":"2025-09-02T12:00:00+02:00""#),
@@ -70,7 +70,7 @@ fn the_commands_of_the_draft_are_understood() {
 #[test]
 fn audit_knows_its_pages() {
     let page = |members: &str| match one("AUDIT", members).0 {
-        Command::Audit { page, .. } => page,
+        Command::Audit { page, .. } => *page,
         other => panic!("{other:?}"),
     };
     let first = Page { limit: 100, order: Order::Ascending, after: None, since: None, until: None };

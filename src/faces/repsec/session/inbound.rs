@@ -27,6 +27,11 @@ impl Inbound {
     }
 
     /// Bytes from the peer from `at` on, and padding behind them.
+    pub(super) fn padded(&self, at: usize) -> &[u8] {
+        self.memory.get(self.begin + at..).unwrap_or_default()
+    }
+
+    /// As [`padded`](Self::padded), to be parsed in place.
     pub(super) fn padded_mut(&mut self, at: usize) -> &mut [u8] {
         self.memory.get_mut(self.begin + at..).unwrap_or_default()
     }
