@@ -83,6 +83,7 @@ fn messages(workload: &str, turn: u64) -> String {
 struct Core {
     session: Session,
     engine: Engine<u64>,
+    questions: Vec<(u64, Asked)>,
     effects: Vec<Effect<u64>>,
     out: Vec<u8>,
 }
@@ -109,19 +110,18 @@ impl Core {
         let settings = Arc::new(Settings::new(limits, false, KEY, &[1]));
         let parser = Rc::new(RefCell::new(Parser::new(limits.depth_max)));
         let session = Session::new(settings, Principal::Anonymous, parser);
-        Core { session, engine, effects: Vec::new(), out: Vec::new() }
+        Core { session, engine, questions: Vec::new(), effects: Vec::new(), out: Vec::new() }
     }
 
     /// Answers what is received, as if the disk were done at once.
     fn turn(&mut self, received: &[u8]) {
         self.out.clear();
         self.session.receive(received);
-        let mut appended = ENTITIES;
         while let Some(step) = self.session.next(NOW) {
-            let asked: Asked = step.asked;
-            self.engine.step(NOW, Input::Asked { tag: step.slot, asked }, &mut self.effects);
-            appended = self.pass_on().max(appended);
+            self.questions.push((step.slot, step.asked));
         }
+        self.engine.step_all(NOW, &mut self.questions, &mut self.effects);
+        let appended = self.pass_on().max(ENTITIES);
         self.engine.step(NOW, Input::Durable(Sequence::new(appended)), &mut self.effects);
         self.pass_on();
         while self.session.output_ready() {

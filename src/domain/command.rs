@@ -34,8 +34,8 @@ pub struct Bulk {
 /// What a message asks of the shards.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Asked {
-    /// A command on one entity.
-    One(Request),
+    /// A command on one entity. Boxed, since it is handed on from floor to floor and seldom looked into.
+    One(Box<Request>),
     /// A bulk lookup.
     Bulk(Bulk),
 }

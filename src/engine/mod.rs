@@ -30,6 +30,9 @@ use crate::types::{Entity, EntityHash, Once, Sequence, Timestamp};
 use pending::Pending;
 pub use sequencer::Sequencer;
 
+/// Entities whose memory is asked for together before they are looked at: as many as a core has loads in flight.
+const TOUCHED_TOGETHER: usize = 32;
+
 /// What may happen to a shard.
 #[derive(Debug)]
 pub enum Input<T> {
@@ -54,7 +57,7 @@ pub enum Effect<T> {
         /// The entity's hash, for the index.
         hash: EntityHash,
         /// What happened.
-        event: Event,
+        event: Box<Event>,
     },
     /// Give this answer.
     Answer {
@@ -68,7 +71,7 @@ pub enum Effect<T> {
         /// To whom.
         tag: T,
         /// The command: AUDIT, or VERIFY of a moment in the past.
-        command: Command,
+        command: Box<Command>,
         /// The entity's last event when the command was decided. What happened later, it does not see: commands take
         /// effect in their order, and history is read after the command behind this one may have been decided.
         up_to: Sequence,
@@ -101,13 +104,27 @@ impl<T> Engine<T> {
         self.pending.len()
     }
 
+    /// Takes many questions, in order. The memory that they will need is asked for first, many at a time, so that one
+    /// does not wait for it behind the other.
+    pub fn step_all(&mut self, now: Timestamp, questions: &mut Vec<(T, Asked)>, effects: &mut Vec<Effect<T>>) {
+        for questions in questions.chunks(TOUCHED_TOGETHER) {
+            self.table.touch(questions.iter().filter_map(|(_, asked)| match asked {
+                Asked::One(request) => Some(request.command.subject().hash),
+                Asked::Bulk(_) => None,
+            }));
+        }
+        for (tag, asked) in questions.drain(..) {
+            self.step(now, Input::Asked { tag, asked }, effects);
+        }
+    }
+
     /// Takes one input and appends what is to be done about it to `effects`, in the order in which it is to be done.
     pub fn step(&mut self, now: Timestamp, input: Input<T>, effects: &mut Vec<Effect<T>>) {
         match input {
             Input::Asked { tag, asked: _ } if self.failed => {
                 effects.push(Effect::Answer { tag, outcome: Outcome::Unavailable(Unavailable::Failed) });
             }
-            Input::Asked { tag, asked: Asked::One(request) } => self.one(now, tag, request, effects),
+            Input::Asked { tag, asked: Asked::One(request) } => self.one(now, tag, *request, effects),
             Input::Asked { tag, asked: Asked::Bulk(bulk) } => self.bulk(tag, &bulk, effects),
             Input::Durable(up_to) => {
                 self.durable = self.durable.max(up_to);
@@ -145,7 +162,7 @@ impl<T> Engine<T> {
                     Command::Verify { at: Some(At::Sequence(at)), .. } => *at,
                     _ => Sequence::ZERO,
                 };
-                let effect = Effect::Read { tag, command: request.command, up_to: saw };
+                let effect = Effect::Read { tag, command: Box::new(request.command), up_to: saw };
                 self.pending.push(saw.max(asked), effect, self.durable, effects);
             }
         }
@@ -208,18 +225,22 @@ impl<T> Engine<T> {
             Change::Registered { .. } => Outcome::Registered { entity, sequence, time, replayed: false },
             Change::Removed => Outcome::Removed { entity, sequence, time, replayed: false },
         };
-        effects.push(Effect::Append { hash, event });
+        effects.push(Effect::Append { hash, event: Box::new(event) });
         self.answer(tag, sequence, outcome, effects);
     }
 
     fn bulk(&mut self, tag: T, bulk: &Bulk, effects: &mut Vec<Effect<T>>) {
         let mut saw = Sequence::ZERO;
-        let verdicts = bulk.subjects.iter().map(|(position, subject)| {
-            let standing = self.table.standing(subject.hash, subject.entity.as_str());
-            saw = saw.max(standing.as_ref().map_or(Sequence::ZERO, |standing| standing.sequence));
-            (*position, decide_verify(standing.as_ref(), &Claim::Registered, &sha256).ok())
-        });
-        let outcome = Outcome::VerifiedMany(verdicts.collect());
+        let mut verdicts = Vec::with_capacity(bulk.subjects.len());
+        for subjects in bulk.subjects.chunks(TOUCHED_TOGETHER) {
+            self.table.touch(subjects.iter().map(|(_, subject)| subject.hash));
+            verdicts.extend(subjects.iter().map(|(position, subject)| {
+                let standing = self.table.standing(subject.hash, subject.entity.as_str());
+                saw = saw.max(standing.as_ref().map_or(Sequence::ZERO, |standing| standing.sequence));
+                (*position, decide_verify(standing.as_ref(), &Claim::Registered, &sha256).ok())
+            }));
+        }
+        let outcome = Outcome::VerifiedMany(verdicts);
         self.answer(tag, saw, outcome, effects);
     }
 

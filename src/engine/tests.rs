@@ -15,7 +15,7 @@ fn named(name: &str) -> Named {
 }
 
 fn request(principal: &str, once: Option<Once>, command: Command) -> Asked {
-    Asked::One(Request { principal: Principal::from_name(principal), once, command })
+    Asked::One(Box::new(Request { principal: Principal::from_name(principal), once, command }))
 }
 
 fn fresh() -> Engine<u64> {
@@ -200,6 +200,39 @@ proptest! {
     }
 }
 
+/// Questions about a few names, single and in bulk.
+fn any_asked() -> impl Strategy<Value = Asked> {
+    let name = || (0..NAMES.len()).prop_map(|name| named(NAMES[name]));
+    prop_oneof![
+        3 => name().prop_map(|subject| {
+            request("", None, Command::Register { subject, attributes: Attributes::none() })
+        }),
+        2 => name().prop_map(|subject| request("", None, Command::Remove { subject })),
+        3 => name().prop_map(|subject| {
+            request("", None, Command::Verify { subject, claim: Claim::Registered, at: None })
+        }),
+        1 => proptest::collection::vec(name(), 0..80).prop_map(|names| {
+            Asked::Bulk(Bulk { principal: Principal::Anonymous, subjects: (0..).zip(names).collect() })
+        }),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn many_at_once_is_one_after_the_other(asked in proptest::collection::vec(any_asked(), 0..100)) {
+        let now = Timestamp::from_unix_s(1_000_000);
+        let (mut single, mut many) = (fresh(), fresh());
+        let (mut expected, mut effects) = (Vec::new(), Vec::new());
+        for (tag, asked) in (0..).zip(asked.clone()) {
+            single.step(now, Input::Asked { tag, asked }, &mut expected);
+        }
+        let mut questions: Vec<(u64, Asked)> = (0..).zip(asked).collect();
+        many.step_all(now, &mut questions, &mut effects);
+        prop_assert!(questions.is_empty());
+        prop_assert_eq!(effects, expected);
+    }
+}
+
 fn check(
     effects: &mut Vec<Effect<u64>>,
     expected: &mut [Option<Outcome>],
@@ -212,7 +245,7 @@ fn check(
         match effect {
             Effect::Append { hash, event } => {
                 prop_assert_eq!(hash, KEY.hash(event.entity.as_str()));
-                events.push(event);
+                events.push(*event);
             }
             Effect::Answer { tag, mut outcome } => {
                 let tag = usize::try_from(tag).unwrap();

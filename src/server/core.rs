@@ -59,6 +59,8 @@ pub(super) struct Core {
     journal_lost: Cell<bool>,
     /// The core's event loop is over.
     pub(super) ended: Cell<bool>,
+    /// What this core's connections ask of it, until they have asked all that they may.
+    own: RefCell<Vec<(Tag, Asked)>>,
     outboxes: RefCell<Vec<Outbox>>,
     /// What the log has still to be given, in order.
     appends: RefCell<VecDeque<Append>>,
@@ -92,6 +94,7 @@ impl Core {
             failed: Cell::new(false),
             journal_lost: Cell::new(false),
             ended: Cell::new(false),
+            own: RefCell::default(),
             outboxes: RefCell::new((0..cores).map(|_| Outbox::default()).collect()),
             appends: RefCell::default(),
             effects: Cell::default(),
@@ -157,11 +160,12 @@ impl Core {
                 connection.asked_all.set(!self.is_full(connection));
                 break;
             };
-            if let Some(asked) = self.dispatch(now, connection, slot, asked) {
+            if let Some(asked) = self.dispatch(connection, slot, asked) {
                 *connection.held.borrow_mut() = Some((slot, asked));
                 break;
             }
         }
+        self.decide_own(now);
         self.flush();
         connection.writable.notify();
         if !self.must_wait(connection) {
@@ -170,13 +174,13 @@ impl Core {
     }
 
     /// Sends one question to its owners, or gives it back if it may not go yet.
-    fn dispatch(&self, now: Timestamp, connection: &Connection, slot: u64, asked: Asked) -> Option<Asked> {
+    fn dispatch(&self, connection: &Connection, slot: u64, asked: Asked) -> Option<Asked> {
         if self.brain.borrow().is_none() {
             return Some(asked);
         }
         let tag = Tag { core: self.index, connection: connection.id, slot };
         match asked {
-            Asked::Bulk(bulk) => self.dispatch_bulk(now, tag, bulk),
+            Asked::Bulk(bulk) => self.dispatch_bulk(tag, bulk),
             Asked::One(request) => {
                 let owner = request.command.subject().hash.shard(self.shared.mesh.cores());
                 let (undecided_at, undecided) = connection.undecided.get();
@@ -192,17 +196,17 @@ impl Core {
                 if changes && owner != self.index {
                     connection.undecided.set((owner, undecided + 1));
                 }
-                self.ask(now, owner, tag, Asked::One(request));
+                self.ask(owner, tag, Asked::One(request));
             }
         }
         None
     }
 
     /// Splits a bulk question into the parts that each core owns.
-    fn dispatch_bulk(&self, now: Timestamp, tag: Tag, bulk: Bulk) {
+    fn dispatch_bulk(&self, tag: Tag, bulk: Bulk) {
         let cores = self.shared.mesh.cores();
         if cores == 1 {
-            return self.ask(now, self.index, tag, Asked::Bulk(bulk));
+            return self.ask(self.index, tag, Asked::Bulk(bulk));
         }
         let mut parts: Vec<Vec<_>> = (0..cores).map(|_| Vec::new()).collect();
         for (position, subject) in bulk.subjects {
@@ -210,31 +214,51 @@ impl Core {
         }
         for (owner, subjects) in parts.into_iter().enumerate().filter(|(_, subjects)| !subjects.is_empty()) {
             let part = Bulk { principal: bulk.principal.clone(), subjects };
-            self.ask(now, owner, tag, Asked::Bulk(part));
+            self.ask(owner, tag, Asked::Bulk(part));
         }
     }
 
-    /// Asks the engine of this core, or writes to that of another.
-    fn ask(&self, now: Timestamp, owner: usize, tag: Tag, asked: Asked) {
+    /// Asks the engine of this core, or writes to that of another; in both cases with the next [`flush`](Self::flush),
+    /// and this core's before the others'.
+    fn ask(&self, owner: usize, tag: Tag, asked: Asked) {
         if owner == self.index {
-            self.step(now, Input::Asked { tag, asked });
+            self.own.borrow_mut().push((tag, asked));
         } else {
             self.outboxes.borrow_mut()[owner].questions.push((tag, asked));
         }
     }
 
+    /// Has the engine of this core decide the questions of its own connections.
+    fn decide_own(&self, now: Timestamp) {
+        let mut questions = self.own.take();
+        if !questions.is_empty() {
+            self.decide(now, &mut questions);
+        }
+        // Nothing is asked while the engine decides, so its memory can be used again.
+        self.own.replace(questions);
+    }
+
+    /// Has the engine of this core decide questions, and does what it says.
+    fn decide(&self, now: Timestamp, questions: &mut Vec<(Tag, Asked)>) {
+        self.with_engine(|engine, effects| engine.step_all(now, questions, effects));
+    }
+
     /// Takes one step of this core's engine, and does what it says.
     fn step(&self, now: Timestamp, input: Input<Tag>) {
+        self.with_engine(|engine, effects| engine.step(now, input, effects));
+    }
+
+    fn with_engine(&self, work: impl FnOnce(&mut Engine<Tag>, &mut Vec<Effect<Tag>>)) {
         let mut effects = self.effects.take();
         if let Some(brain) = self.brain.borrow_mut().as_mut() {
-            brain.engine.step(now, input, &mut effects);
+            work(&mut brain.engine, &mut effects);
         }
         let mut events = Vec::new();
         for effect in effects.drain(..) {
             match effect {
-                Effect::Append { hash, event } => events.push((hash, event)),
+                Effect::Append { hash, event } => events.push((hash, *event)),
                 Effect::Answer { tag, outcome } => self.answer(tag, outcome),
-                Effect::Read { tag, command, up_to } => self.read_history(tag, command, up_to),
+                Effect::Read { tag, command, up_to } => self.read_history(tag, *command, up_to),
             }
         }
         self.effects.set(effects);
@@ -309,14 +333,14 @@ impl Core {
     }
 
     fn receive_questions(&self, letter: Questions) {
-        let now = now();
-        for (tag, asked) in letter.questions {
-            let changes = matches!(&asked, Asked::One(request) if request.command.changes_state());
-            self.step(now, Input::Asked { tag, asked });
-            if changes {
-                self.outboxes.borrow_mut()[letter.from].answers.decided.push(tag.connection);
-            }
-        }
+        let Questions { from, mut questions } = letter;
+        let changes = questions.iter().filter_map(|(tag, asked)| match asked {
+            Asked::One(request) if request.command.changes_state() => Some(tag.connection),
+            Asked::One(_) | Asked::Bulk(_) => None,
+        });
+        let decided: Vec<u64> = changes.collect();
+        self.decide(now(), &mut questions);
+        self.outboxes.borrow_mut()[from].answers.decided.extend(decided);
     }
 
     fn receive_answers(&self, letter: Answers) {

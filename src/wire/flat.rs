@@ -136,11 +136,8 @@ impl<'a> Marks<'a> {
 #[inline(always)]
 fn number(bytes: &[u8], begin: usize) -> Option<(Number, usize)> {
     let (mut end, mut value) = (begin, 0);
-    loop {
-        match *bytes.get(end)? {
-            digit @ b'0'..=b'9' => value = value * 10 + u64::from(digit - b'0'),
-            _ => break,
-        }
+    while let digit @ b'0'..=b'9' = *bytes.get(end)? {
+        value = value * 10 + u64::from(digit - b'0');
         end += 1;
         if end - begin > DIGITS_MAX {
             return None;

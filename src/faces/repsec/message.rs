@@ -73,7 +73,7 @@ pub enum Meaning {
     /// CAPABILITIES
     Capabilities,
     /// A command on one entity.
-    One(CommandKind, Request),
+    One(CommandKind, Box<Request>),
     /// A bulk lookup: the good names, and what is known of all.
     Many(Bulk, Gathering),
 }
@@ -309,7 +309,7 @@ impl<'a> Members<'a> {
             }
             CommandKind::Unknown => return Err(Fault::new(ErrorCode::UnknownCommand, "command: is not known")),
         };
-        Ok(Meaning::One(kind, Request { principal: principal.clone(), once, command }))
+        Ok(Meaning::One(kind, Box::new(Request { principal: principal.clone(), once, command })))
     }
 
     #[inline(always)]
