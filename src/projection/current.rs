@@ -199,7 +199,8 @@ impl Current {
             _ => None,
         };
         let names = name.len() + extension.map_or(0, |extension| 1 + extension.len());
-        let mut record = vec![0; HEAD_BYTES];
+        let mut record = Vec::with_capacity(HEAD_BYTES + names + room);
+        record.resize(HEAD_BYTES, 0);
         record[1] = standing.kind.code();
         record[2..4].copy_from_slice(&length16(names));
         record[6..8].copy_from_slice(&length16(room));

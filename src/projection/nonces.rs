@@ -4,6 +4,7 @@
 //! striped, each stripe behind a lock that is held for one look-up, and nothing blocks while holding one.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashMap;
@@ -28,9 +29,55 @@ pub struct Nonces {
 
 #[derive(Default)]
 struct Stripe {
-    uses: HashMap<u128, Use, std::hash::RandomState>,
+    uses: HashMap<u128, Use, BuildHasherDefault<Keyed>>,
     /// In the order of use, which is the order of forgetting.
     order: VecDeque<(u64, u128)>,
+}
+
+/// The names in the memory are hashes under a secret key already, so they are spread as they are.
+#[derive(Default)]
+struct Keyed(u64);
+
+impl Hasher for Keyed {
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the high half is meant, since the stripe is chosen by low bits"
+    )]
+    fn write_u128(&mut self, name: u128) {
+        self.0 = (name >> 64) as u64;
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+/// A number in decimal digits, without a heap.
+struct Decimal {
+    digits: [u8; 20],
+    begin: usize,
+}
+
+impl Decimal {
+    fn of(mut number: usize) -> Decimal {
+        let (mut digits, mut begin) = ([b'0'; 20], 20);
+        loop {
+            begin -= 1;
+            digits[begin] = b'0' + u8::try_from(number % 10).unwrap_or(0);
+            number /= 10;
+            if number == 0 {
+                return Decimal { digits, begin };
+            }
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.digits[self.begin..]).unwrap_or_default()
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -84,8 +131,8 @@ impl Nonces {
     /// The name of a principal's nonce in this memory.
     pub fn name(&self, principal: &Principal, nonce: &Nonce) -> u128 {
         // The principal's length before it keeps ("ab", "c") and ("a", "bc") apart.
-        let text = format!("{}:{}{}", principal.name().len(), principal.name(), nonce.as_str());
-        u128::from_be_bytes(self.key.hash(&text).to_be_bytes())
+        let name = principal.name();
+        self.hash_of(&[Decimal::of(name.len()).as_str(), ":", name, nonce.as_str()])
     }
 
     /// What makes two commands the same: verb, entity, kind and attributes; not `ts`, which a retry may renew.
@@ -100,13 +147,17 @@ impl Nonces {
 
     /// A removal's fingerprint leaves the kind out: the command does not name it, the event does.
     fn print_removal(&self, entity: &Entity) -> u128 {
-        u128::from_be_bytes(self.key.hash(&format!("-{}", entity.as_str())).to_be_bytes())
+        self.hash_of(&["-", entity.as_str()])
     }
 
     fn print(&self, verb: &str, entity: &Entity, attributes: &Attributes) -> u128 {
         let (kind, name) = (entity.kind().name(), entity.as_str());
-        let text = format!("{verb}{kind} {}:{name}{}", name.len(), attributes.as_str());
-        u128::from_be_bytes(self.key.hash(&text).to_be_bytes())
+        self.hash_of(&[verb, kind, " ", Decimal::of(name.len()).as_str(), ":", name, attributes.as_str()])
+    }
+
+    /// The keyed hash of these texts, one behind the other. Snapshots keep it, so what is hashed never changes.
+    fn hash_of(&self, texts: &[&str]) -> u128 {
+        u128::from_be_bytes(self.key.hash(&texts.concat()).to_be_bytes())
     }
 
     /// Claims a nonce for a command, both by the names above.

@@ -23,7 +23,7 @@ mod settings;
 mod shard;
 mod shared;
 mod snapshot;
-mod tls;
+pub mod tls;
 
 pub use certificates::CertificateFiles;
 pub use error::StartError;

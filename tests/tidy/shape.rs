@@ -31,7 +31,7 @@ pub fn check_size(files: &[File], large: &[(&str, &str)]) -> Vec<String> {
 
 /// Finds source files that do not begin by saying what they are, in their own words or by including a page.
 pub fn check_heads(files: &[File]) -> Vec<String> {
-    let sources = files.iter().filter(|file| file.is_rust() && file.is_below("src"));
+    let sources = files.iter().filter(|file| file.is_rust() && (file.is_below("src") || file.is_below("benches")));
     sources
         .filter(|file| !file.text.starts_with("//! ") && !file.text.starts_with("#![doc = include_str!("))
         .map(|file| format!("{}: must begin with //! and what the module is", file.path))
@@ -125,9 +125,14 @@ mod tests {
             File::new("src/a.rs", "use b;\n//! Late."),
             File::new("src/b.rs", "//! What."),
             File::new("src/lib.rs", "#![doc = include_str!(\"../README.md\")]"),
+            File::new("benches/micro/a.rs", "use b;"),
             File::new("tests/c.rs", ""),
         ];
-        assert_eq!(check_heads(&files), ["src/a.rs: must begin with //! and what the module is"]);
+        let headless = ["src/a.rs", "benches/micro/a.rs"];
+        assert_eq!(
+            check_heads(&files),
+            headless.map(|path| format!("{path}: must begin with //! and what the module is"))
+        );
     }
 
     #[test]
