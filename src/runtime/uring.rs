@@ -118,10 +118,11 @@ impl Listener {
 pub struct Reader(OwnedReadHalf<TcpStream>);
 
 impl Reader {
-    /// Reads into `buffer` from `from` on, up to its length. Returns the buffer with how many bytes came; 0 is the end.
+    /// Reads into `buffer` from `from` on, up to its capacity. Returns how many bytes came, 0 at the end, and the buffer,
+    /// whose length ends with them.
     pub async fn read(&mut self, buffer: Vec<u8>, from: usize, cancel: &Cancel) -> (io::Result<usize>, Vec<u8>) {
         let handle = cancel.0.borrow().handle();
-        let end = buffer.len();
+        let end = buffer.capacity();
         let (result, slice) = self.0.cancelable_read(SliceMut::new(buffer, from, end), handle).await;
         (result, slice.into_inner())
     }
@@ -175,5 +176,36 @@ impl Ear {
         let buffer = std::mem::take(&mut self.buffer);
         let (_, buffer) = self.stream.read(buffer).await;
         self.buffer = buffer;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_read_of_little_leaves_room_for_much() {
+        for driver in [Driver::best(), Driver::Epoll] {
+            let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut peer = std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+            let lengths = run(driver, move || async move {
+                let cancel = Cancel::default();
+                let (mut reader, _writer, _) = Listener::new(socket, driver).unwrap().accept(&cancel).await.unwrap();
+                let mut buffer = Vec::with_capacity(4096);
+                let mut lengths = Vec::new();
+                for sent in [1, 3000] {
+                    peer.write_all(&vec![7; sent]).unwrap();
+                    let (result, back) = reader.read(buffer, 0, &cancel).await;
+                    assert_eq!(back.len(), *result.as_ref().unwrap());
+                    lengths.push(result.unwrap());
+                    buffer = back;
+                }
+                lengths
+            })
+            .unwrap();
+            assert_eq!(lengths, [1, 3000], "{}", driver.name());
+        }
     }
 }

@@ -134,7 +134,7 @@ impl Connection {
 
 /// Moves bytes from the socket to the session until the peer or the server ends it.
 pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, mut reader: Reader) {
-    let mut buffer = vec![0; READ_BYTES_MIN];
+    let mut buffer = Vec::with_capacity(READ_BYTES_MIN);
     let (mut filled, mut small_reads) = (0, 0);
     while !connection.input_ended.get() {
         if core.must_wait(&connection) {
@@ -144,10 +144,11 @@ pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, mut reader:
             note_started(&connection, filled, Instant::now());
             continue;
         }
-        if filled == buffer.len() {
-            buffer.resize((2 * buffer.len()).min(READ_BYTES_MAX), 0);
-        } else if filled == 0 && small_reads >= SMALL_READS && buffer.len() > READ_BYTES_MIN {
-            buffer = vec![0; READ_BYTES_MIN];
+        if filled == buffer.capacity() {
+            // A record is not whole yet, and there is no room for the rest of it.
+            buffer.reserve_exact((2 * filled).min(READ_BYTES_MAX) - filled);
+        } else if filled == 0 && small_reads >= SMALL_READS && buffer.capacity() > READ_BYTES_MIN {
+            buffer = Vec::with_capacity(READ_BYTES_MIN);
         }
         let (result, back) = reader.read(buffer, filled, &connection.cancel_read).await;
         buffer = back;

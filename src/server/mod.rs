@@ -25,7 +25,7 @@ mod shared;
 mod snapshot;
 pub mod tls;
 
-pub use certificates::CertificateFiles;
+pub use certificates::{CertificateFiles, make_development, server_config};
 pub use error::StartError;
 pub use recovery::{Rebuilt, rebuild};
 pub use run::{Ended, run};
