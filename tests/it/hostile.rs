@@ -105,11 +105,9 @@ fn hostile_inputs_leave_no_memory_behind() {
     let cases: Vec<Case> = cases().into_iter().filter(|case| case.input.len() <= SMALL_BYTES).collect();
     each(&[1], |setup| {
         let server = setup.start();
-        let mut before = 0;
-        for round in 0..ROUNDS {
-            if round == WARM_UP_ROUNDS {
-                before = server.resident_kib();
-            }
+        let mut resident_kib = Vec::new();
+        for _ in 0..ROUNDS {
+            resident_kib.push(server.resident_kib());
             let mut client = server.client();
             let living = cases.iter().filter(|case| case.alive);
             let (mut stream, mut expected) = (Vec::new(), 0);
@@ -129,7 +127,10 @@ fn hostile_inputs_leave_no_memory_behind() {
                 client.drain();
             }
         }
-        let after = server.resident_kib();
+        // An allocator gives memory back when it likes, so the least of many moments is what is really held.
+        let least = |rounds: &[u64]| rounds.iter().copied().min().unwrap();
+        let (earlier, later) = resident_kib[WARM_UP_ROUNDS..].split_at((ROUNDS - WARM_UP_ROUNDS) / 2);
+        let (before, after) = (least(earlier), least(later));
         println!("resident: {before} KiB, then {after} KiB");
         assert!(after < before + GROWTH_KIB_MAX, "{before} KiB grew to {after} KiB");
     });
