@@ -143,7 +143,12 @@ impl<T> Engine<T> {
             Err((outcome, depends_on)) => return self.answer(tag, depends_on, outcome, effects),
         };
         let subject = request.command.subject();
-        let standing = self.table.standing(subject.hash, subject.entity.as_str());
+        let standing = match &request.command {
+            Command::Verify { claim: Claim::Registered, .. } => {
+                self.table.standing_without_attributes(subject.hash, subject.entity.as_str())
+            }
+            _ => self.table.standing(subject.hash, subject.entity.as_str()),
+        };
         // What a command saw may be an event that is not durable yet; then its answer waits for that event.
         let saw = standing.as_ref().map_or(Sequence::ZERO, |standing| standing.sequence);
         let kind = standing.as_ref().map(|standing| standing.kind.clone());
@@ -235,7 +240,7 @@ impl<T> Engine<T> {
         for subjects in bulk.subjects.chunks(TOUCHED_TOGETHER) {
             self.table.touch(subjects.iter().map(|(_, subject)| subject.hash));
             verdicts.extend(subjects.iter().map(|(position, subject)| {
-                let standing = self.table.standing(subject.hash, subject.entity.as_str());
+                let standing = self.table.standing_without_attributes(subject.hash, subject.entity.as_str());
                 saw = saw.max(standing.as_ref().map_or(Sequence::ZERO, |standing| standing.sequence));
                 (*position, decide_verify(standing.as_ref(), &Claim::Registered, &sha256).ok())
             }));

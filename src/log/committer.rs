@@ -88,7 +88,7 @@ impl Default for CommitterOptions {
             lane_messages: 4096,
             commit_events_max: 10_000,
             commit_bytes_max: 8 << 20,
-            batch_events_max: 256,
+            batch_events_max: 64,
             access_retention_ms: 7 * 24 * RETENTION_EVERY_MS,
             now: system_time,
         }

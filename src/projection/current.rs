@@ -67,6 +67,12 @@ impl Current {
         self.find(hash, name).map(|place| self.record(place).standing(&self.registrants))
     }
 
+    /// As [`standing`](Self::standing), but without the attributes, whose memory is then not read: for the question
+    /// whether an entity is registered, and since when.
+    pub fn standing_without_attributes(&self, hash: EntityHash, name: &str) -> Option<Standing<'_>> {
+        self.find(hash, name).map(|place| self.record(place).without_attributes(&self.registrants))
+    }
+
     /// Reads a little of each of these entities, and makes nothing of it. A processor overlaps these reads, since none
     /// depends on another, and finds the entities in its caches when they are looked up right after.
     pub fn touch(&self, hashes: impl Iterator<Item = EntityHash>) {
@@ -266,7 +272,12 @@ impl<'a> Record<'a> {
     }
 
     fn standing(&self, registrants: &'a Registrants) -> Standing<'a> {
-        let attributes = HEAD_BYTES + usize::from(read16(self.0, 2));
+        let begin = HEAD_BYTES + usize::from(read16(self.0, 2));
+        let attributes = text(&self.0[begin..begin + usize::from(read16(self.0, 4))]);
+        Standing { attributes, ..self.without_attributes(registrants) }
+    }
+
+    fn without_attributes(&self, registrants: &'a Registrants) -> Standing<'a> {
         let registrant = u32::from_le_bytes([self.0[8], self.0[9], self.0[10], self.0[11]]);
         Standing {
             kind: Kind::from_code(self.0[1]).unwrap_or_else(|| Kind::Extension(text(self.names().0).into())),
@@ -274,7 +285,7 @@ impl<'a> Record<'a> {
             sequence: self.sequence(),
             updated: Timestamp::from_unix_ms(read48(self.0, 18)),
             registrant: registrants.name(registrant),
-            attributes: text(&self.0[attributes..attributes + usize::from(read16(self.0, 4))]),
+            attributes: "",
         }
     }
 }

@@ -227,6 +227,7 @@ impl<'a> Line<'a> {
     }
 
     fn names(&mut self, results: &[NameResult]) -> Status {
+        self.out.reserve(results.len() * RESULT_BYTES);
         self.status(Status::Ok, "Entities looked up");
         self.name("results");
         self.out.push(b'[');

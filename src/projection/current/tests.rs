@@ -149,3 +149,23 @@ fn attributes_that_grow_do_not_eat_memory() {
     }
     assert!(table.bytes() < 1 << 20, "{} bytes for one entity", table.bytes());
 }
+
+proptest! {
+    #[test]
+    fn a_standing_without_attributes_differs_in_nothing_else(attributes in "(\\{\"a\":\"[a-z]{0,90}\"\\})?", who in "[a-z]{0,3}") {
+        let mut table = Current::new(KEY);
+        let name = "a.example";
+        let standing = Standing {
+            kind: Kind::Extension("x-kind".into()),
+            registered: true,
+            sequence: Sequence::new(7),
+            updated: Timestamp::from_unix_s(8),
+            registrant: &who,
+            attributes: &attributes,
+        };
+        table.put(KEY.hash(name), name, &standing);
+        prop_assert_eq!(table.standing(KEY.hash(name), name), Some(standing.clone()));
+        let bare = table.standing_without_attributes(KEY.hash(name), name);
+        prop_assert_eq!(bare, Some(Standing { attributes: "", ..standing }));
+    }
+}
