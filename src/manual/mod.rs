@@ -24,6 +24,9 @@ pub mod glossary {}
 #[doc = include_str!("limits.md")]
 pub mod limits {}
 
+#[doc = include_str!("performance.md")]
+pub mod performance {}
+
 #[doc = include_str!("storage_format.md")]
 pub mod storage_format {}
 
