@@ -1,0 +1,75 @@
+//! A run from beginning to end.
+
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::bench::Bench;
+use crate::book::Note;
+use crate::budget::Budget;
+use crate::failure::Failure;
+use crate::machine::{CpuTimes, Machine, Versions};
+use crate::measure::{durable, idle, large, lookup};
+use crate::results::{Results, options};
+use crate::settings::Settings;
+
+/// Budgets that need the same servers, and how they are measured.
+type Stage = (&'static [Budget], fn(&mut Bench) -> Result<(), Failure>);
+
+/// The stages in order: first what takes least.
+const STAGES: [Stage; 4] = [
+    (&[Budget::B1, Budget::B2, Budget::B3], lookup::measure),
+    (&[Budget::B4], durable::measure),
+    (&[Budget::B9], idle::measure),
+    (&[Budget::B5, Budget::B6, Budget::B7, Budget::B8, Budget::B10], large::measure),
+];
+
+/// Cores that others may keep busy before a run, without a warning.
+const BUSY_CORES_MAX: f64 = 0.1;
+
+/// Measures what is wanted. A budget that cannot be measured is told in the results, and the others are measured.
+///
+/// # Errors
+/// When the machine cannot be looked at, or there is no room for the peers' data.
+pub fn run(settings: Settings) -> Result<Results, Failure> {
+    let began = Instant::now();
+    let mut bench = Bench::new(settings)?;
+    bench.news("looking at the machine");
+    let machine = Machine::look(bench.scratch.path())?;
+    let versions = Versions::look(&crate::repository());
+    if machine.busy_cores_before > BUSY_CORES_MAX {
+        bench.news(&format!("warning: {:.2} cores are busy with something else", machine.busy_cores_before));
+    }
+    if machine.disk.starts_with("tmpfs") {
+        bench.news("warning: the data lie in memory, so that syncs cost nothing; name a disk with --data");
+    }
+    let times = CpuTimes::read()?;
+    for (budgets, measure) in STAGES {
+        let wanted: Vec<Budget> = budgets.iter().copied().filter(|budget| bench.wants(*budget)).collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        let names: Vec<String> = wanted.iter().map(|budget| format!("{budget} ({})", budget.what())).collect();
+        bench.news(&format!("== {}", names.join(", ")));
+        if let Err(failure) = measure(&mut bench) {
+            bench.news(&format!("failed: {failure}"));
+            let unmeasured = wanted.into_iter().filter(|budget| bench.book.is_met(*budget).is_none());
+            let failures: Vec<Note> = unmeasured.map(|budget| Note { budget, text: failure.to_string() }).collect();
+            bench.book.failures.extend(failures);
+        }
+    }
+    let (_, stolen_cores) = times.since()?;
+    let mut book = std::mem::take(&mut bench.book);
+    book.rows.sort_by_key(|row| row.budget);
+    book.notes.sort_by_key(|note| note.budget);
+    Ok(Results {
+        date: Timestamp::now().strftime("%Y-%m-%d").to_string(),
+        machine,
+        versions,
+        size: bench.size().clone(),
+        options: options(),
+        seconds: began.elapsed().as_secs_f64(),
+        stolen_cores,
+        book,
+    })
+}

@@ -1,0 +1,176 @@
+//! A run as text for people: one table, the verdicts, the machine, the remarks.
+
+use std::fmt::Write as _;
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
+
+use repsec_load::Target;
+
+use crate::budget::{Budget, Goal};
+use crate::results::Results;
+use crate::row::{Judged, Row};
+use crate::statistics::quantile;
+use crate::unit::Unit;
+
+/// Widest table in columns of text, where nobody says how wide the terminal is.
+const WIDTH: u16 = 160;
+
+/// The whole text. With `color` verdicts have colours, as a terminal shows them; else it is plain.
+pub fn text(results: &Results, color: bool) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = head(&mut out, results);
+    let _ = writeln!(out, "{}", table(&results.book.rows, results.size.quick, color));
+    let _ = foot(&mut out, results);
+    out
+}
+
+fn head(out: &mut String, results: &Results) -> std::fmt::Result {
+    let size = &results.size;
+    writeln!(out, "repsec beside its peers, {}", results.date)?;
+    if size.quick {
+        writeln!(
+            out,
+            "\n*** QUICK RUN: short, and with few entities. It shows that everything works; its numbers say"
+        )?;
+        writeln!(out, "*** nothing about the budgets, and its verdicts are none.")?;
+    }
+    writeln!(out)
+}
+
+fn table(rows: &[Row], quick: bool, color: bool) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header([
+        "",
+        "what",
+        "ours",
+        "peer",
+        "ratio",
+        "goal",
+        "of goal",
+        if quick { "verdict, were it a real run" } else { "verdict" },
+    ]);
+    if color {
+        table.set_content_arrangement(ContentArrangement::Dynamic).enforce_styling();
+    } else {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH).force_no_tty();
+    }
+    let mut before = None;
+    for row in rows {
+        let id = if before == Some(row.budget) { String::new() } else { named(row.budget, quick) };
+        before = Some(row.budget);
+        let peer = row.peer.as_ref().map(|peer| format!("{}: {}", peer.who, row.unit.sample_text(&peer.sample)));
+        let mut cells = vec![Cell::new(id), Cell::new(&row.what), Cell::new(row.unit.sample_text(&row.ours))];
+        cells.push(Cell::new(peer.unwrap_or_default()));
+        cells.push(Cell::new(row.ratio.as_ref().map(|ratio| Unit::Times.sample_text(ratio)).unwrap_or_default()));
+        cells.push(Cell::new(goal(row)));
+        let of_goal = row.aim.map(|aim| format!("{:.2}", aim.verdict.of_goal));
+        cells.push(Cell::new(of_goal.unwrap_or_default()));
+        cells.push(verdict(row));
+        table.add_row(cells);
+    }
+    table
+}
+
+fn named(budget: Budget, quick: bool) -> String {
+    if quick { format!("{budget} quick") } else { budget.to_string() }
+}
+
+fn goal(row: &Row) -> String {
+    let Some(aim) = row.aim else { return String::new() };
+    let unit = match aim.of {
+        Judged::Ratio => Unit::Times,
+        Judged::Ours => row.unit,
+    };
+    match aim.goal {
+        Goal::AtMost(number) => format!("<= {}", unit.text(number)),
+        Goal::AtLeast(number) => format!(">= {}", unit.text(number)),
+    }
+}
+
+fn verdict(row: &Row) -> Cell {
+    let Some(aim) = row.aim else { return Cell::new("") };
+    if !row.decides {
+        return Cell::new(format!("({})", aim.verdict));
+    }
+    let cell = Cell::new(aim.verdict);
+    if aim.verdict.met { cell.fg(Color::Green) } else { cell.fg(Color::Red).add_attribute(Attribute::Bold) }
+}
+
+fn foot(out: &mut String, results: &Results) -> std::fmt::Result {
+    let book = &results.book;
+    writeln!(
+        out,
+        "Ratios are ours divided by the peer's, round by round; (least..greatest) of the rounds beside the median."
+    )?;
+    writeln!(out, "Verdicts in parentheses stand for comparison; the others decide.\n")?;
+    let verdicts: &[(&str, Option<bool>)] =
+        if results.size.quick { &[] } else { &[("met", Some(true)), ("NOT met", Some(false))] };
+    for (told, expected) in verdicts {
+        let budgets: Vec<String> =
+            Budget::ALL.into_iter().filter(|it| book.is_met(*it) == *expected).map(|it| it.to_string()).collect();
+        if !budgets.is_empty() {
+            writeln!(out, "{told:8}  {}", budgets.join(" "))?;
+        }
+    }
+    for failure in &book.failures {
+        writeln!(out, "{:8}  not measured: {}", failure.budget.to_string(), failure.text)?;
+    }
+    writeln!(out)?;
+    machine(out, results)?;
+    writeln!(out)?;
+    for note in &book.notes {
+        writeln!(out, "{:4} {}", note.budget.to_string(), note.text)?;
+    }
+    Ok(())
+}
+
+fn machine(out: &mut String, results: &Results) -> std::fmt::Result {
+    let (machine, versions, size) = (&results.machine, &results.versions, &results.size);
+    writeln!(
+        out,
+        "machine   {}, {} cores, {:.0} GiB, {}; {} ({:.0} syncs of 4 KiB per second)",
+        machine.cpu, machine.cores, machine.memory_gib, machine.kernel, machine.disk, machine.syncs_per_s,
+    )?;
+    let others: Vec<f64> = results.book.measurements.iter().map(|measurement| measurement.other_cores).collect();
+    let [middle, worst] = [0.5, 1.0].map(|share| quantile(&others, share).unwrap_or_default());
+    writeln!(
+        out,
+        "load      {:.2} cores busy with something else before the run, {middle:.2} in the middle measurement, {worst:.2} in \
+         the worst;\n          {:.2} cores taken by the hypervisor on average",
+        machine.busy_cores_before, results.stolen_cores,
+    )?;
+    writeln!(
+        out,
+        "versions  repsec {}, rustc {}, rustls {}, rocksdb {}, Redis {}",
+        if versions.repsec.is_empty() { "of no known commit" } else { &versions.repsec },
+        versions.rustc,
+        versions.rustls,
+        versions.rocksdb,
+        versions.redis,
+    )?;
+    writeln!(
+        out,
+        "run       {} rounds of {} s after {} s of warm-up each, {:.0} s in all; {} entities in B1 to B3",
+        size.rounds, size.window_s, size.warmup_s, results.seconds, size.entities,
+    )?;
+    let mut suites: Vec<String> = Vec::new();
+    for measurement in &results.book.measurements {
+        let who = match measurement.target {
+            Target::RepSec => "repsec",
+            Target::Redis => "redis",
+            Target::Echo => "echo",
+        };
+        let suite = format!("{who} {}", measurement.cipher_suite);
+        if !suites.contains(&suite) {
+            suites.push(suite);
+        }
+    }
+    writeln!(out, "tls       {}", suites.join(", "))?;
+    for peer in &results.options {
+        writeln!(out, "options   {}: {}", peer.who, peer.options)?;
+    }
+    Ok(())
+}
