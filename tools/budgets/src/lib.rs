@@ -6,7 +6,7 @@
 //!
 //! | module | duty |
 //! |---|---|
-//! | [`budget`], [`statistics`], [`unit`] | goals and verdicts, medians and ratios, numbers for people |
+//! | [`budget`], [`statistics`], [`mod@unit`] | goals and verdicts, medians and ratios, numbers for people |
 //! | [`peer`], [`ending`], [`scratch`] | the servers, and that nothing of them stays behind |
 //! | [`bench`](mod@bench), [`measure`] | the measurements |
 //! | [`ask`], [`scan`] | what the load generator does not do |
