@@ -35,7 +35,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use super::limits::ENTITY_BYTES_MAX;
 pub use error::EntityError;
-pub use kind::Kind;
+pub use kind::{Kind, KindCode};
 
 /// A name in canonical form, with its kind. Two entities of the store are one exactly when their texts are equal.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -75,6 +75,15 @@ impl Entity {
         }
     }
 
+    /// Whether these bytes are seen at a glance to be a text that [`Entity::parse`] would give back unchanged, as nearly
+    /// all names are. `false` says nothing.
+    pub fn is_plainly_canonical(text: &[u8]) -> bool {
+        match text.last() {
+            Some(b'0'..=b'9') => std::str::from_utf8(text).is_ok_and(address::is_canonical_v4),
+            _ => plain::is_plain_domain(text),
+        }
+    }
+
     /// Takes over a text that was canonical when it was stored. For the log and the tables, which hold what
     /// [`Entity::parse`] once gave; nothing is checked.
     pub fn from_canonical(kind: Kind, text: impl Into<Box<str>>) -> Entity {
@@ -98,7 +107,7 @@ impl Entity {
 fn canonical_already(text: &str) -> Option<Kind> {
     match text.bytes().next_back()? {
         b'0'..=b'9' => address::is_canonical_v4(text).then_some(Kind::Ip),
-        _ => plain::is_plain_domain(text).then_some(Kind::Domain),
+        _ => plain::is_plain_domain(text.as_bytes()).then_some(Kind::Domain),
     }
 }
 

@@ -23,7 +23,12 @@ impl HashKey {
 
     /// The hash of a canonical text.
     pub fn hash(&self, canonical: &str) -> EntityHash {
-        EntityHash(SipHasher13::new_with_key(&self.0).hash(canonical.as_bytes()).into())
+        self.hash_bytes(canonical.as_bytes())
+    }
+
+    /// The hash of the bytes of a canonical text.
+    pub fn hash_bytes(&self, canonical: &[u8]) -> EntityHash {
+        EntityHash(SipHasher13::new_with_key(&self.0).hash(canonical).into())
     }
 }
 
@@ -42,6 +47,12 @@ impl EntityHash {
     /// The hash with these big-endian bytes.
     pub const fn from_be_bytes(bytes: [u8; 16]) -> EntityHash {
         EntityHash(u128::from_be_bytes(bytes))
+    }
+
+    /// The first eight of those bytes: enough to tell entities apart where a mistake now and then does no harm.
+    #[allow(clippy::cast_possible_truncation, reason = "the high half is meant")]
+    pub const fn front(self) -> u64 {
+        (self.0 >> 64) as u64
     }
 
     /// The half that tables index by. The other half chooses the shard, so that a shard's table sees all values.

@@ -1,6 +1,6 @@
 //! Floor 0, words: the values that every other floor speaks in.
 //!
-//! May use: `core`, `std`'s plain data, and libraries for canonical text (IDNA, Unicode, URLs, times).
+//! May use: `core`, `std`'s plain data, and libraries for canonical text (IDNA, Unicode, URLs, times) and SIMD.
 //! Never: clocks, I/O, locks, anything of ours above this floor.
 
 pub mod attributes;
@@ -13,7 +13,7 @@ pub mod sequence;
 pub mod time;
 
 pub use attributes::{Attributes, Digest};
-pub use entity::{Entity, EntityError, Kind};
+pub use entity::{Entity, EntityError, Kind, KindCode};
 pub use hash::{EntityHash, HashKey};
 pub use nonce::{Nonce, Once};
 pub use principal::Principal;

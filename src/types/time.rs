@@ -45,7 +45,7 @@ impl Timestamp {
 
     /// Writes the time as RFC 3339 in UTC with whole seconds, as in the draft's examples: `2025-09-02T10:00:00Z`.
     pub fn rfc3339_s(self) -> [u8; 20] {
-        let (days, seconds) = (self.unix_s() / 86_400, self.unix_s() % 86_400);
+        let (days, seconds) = self.days_and_seconds();
         let (year, month, day) = civil_from_days(days);
         let [c, e] = pair(year / 100);
         let [d, y] = pair(year % 100);
@@ -56,11 +56,17 @@ impl Timestamp {
         let [s0, s1] = pair(seconds % 60);
         [c, e, d, y, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', i0, i1, b':', s0, s1, b'Z']
     }
+
+    /// Whole days since the epoch, and the seconds of the day.
+    #[allow(clippy::cast_possible_truncation, reason = "there are fewer than three million days until the year 9999")]
+    const fn days_and_seconds(self) -> (u32, u32) {
+        ((self.unix_s() / 86_400) as u32, (self.unix_s() % 86_400) as u32)
+    }
 }
 
-/// The two decimal digits of each number below 100.
-const PAIRS: [[u8; 2]; 100] = {
-    let mut pairs = [[b'0'; 2]; 100];
+/// The two decimal digits of each number below 100; as many entries as seven bits can name, so that none is missing.
+static PAIRS: [[u8; 2]; 128] = {
+    let mut pairs = [[b'0'; 2]; 128];
     let mut at = 0;
     while at < 100 {
         #[allow(clippy::cast_possible_truncation, reason = "below 100")]
@@ -72,13 +78,13 @@ const PAIRS: [[u8; 2]; 100] = {
 };
 
 /// The two decimal digits of a value below 100.
-fn pair(value: u64) -> [u8; 2] {
-    usize::try_from(value).ok().and_then(|value| PAIRS.get(value)).copied().unwrap_or_default()
+const fn pair(value: u32) -> [u8; 2] {
+    PAIRS[(value & 127) as usize]
 }
 
 /// The Gregorian date of a day since the epoch (Howard Hinnant, "chrono-compatible low-level date algorithms").
 /// Our own because it runs for every VERIFY answer; a test compares it with the library for every day.
-const fn civil_from_days(days: u64) -> (u64, u64, u64) {
+const fn civil_from_days(days: u32) -> (u32, u32, u32) {
     let z = days + 719_468;
     let era = z / 146_097;
     let day_of_era = z % 146_097;

@@ -26,7 +26,7 @@ pub enum Kind {
 }
 
 /// The kinds that are not extensions, with their names on the wire and their codes on disk. Codes are never reused.
-const CLOSED: [(Kind, &str, u8); 8] = [
+static CLOSED: [(Kind, &str, u8); 8] = [
     (Kind::Domain, "domain", 1),
     (Kind::Ip, "ip", 2),
     (Kind::Network, "network", 3),
@@ -39,6 +39,36 @@ const CLOSED: [(Kind, &str, u8); 8] = [
 
 /// What [`Kind::code`] gives for every extension; its name is stored beside it.
 const EXTENSION_CODE: u8 = 255;
+
+/// A kind in one byte, the same as on disk. Of an extension it says only that it is one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct KindCode(u8);
+
+impl KindCode {
+    /// The code of every extension.
+    pub const EXTENSION: KindCode = KindCode(EXTENSION_CODE);
+
+    /// The code with this number on disk.
+    pub const fn new(code: u8) -> KindCode {
+        KindCode(code)
+    }
+
+    /// The number on disk.
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+
+    /// The name on the wire; `None` for an extension, whose name is kept elsewhere, and for unknown numbers.
+    pub fn name(self) -> Option<&'static str> {
+        closed(self.0).map(|(_, name, _)| *name)
+    }
+}
+
+/// The kind with this number that is not an extension.
+fn closed(code: u8) -> Option<&'static (Kind, &'static str, u8)> {
+    // The codes of the table count from 1; a test holds it to that.
+    CLOSED.get(usize::from(code).checked_sub(1)?)
+}
 
 impl Kind {
     /// The name on the wire: `domain`, `ip`, ..., or the name of the extension.
@@ -78,7 +108,7 @@ impl Kind {
 
     /// The kind with this number; `None` for 255, which needs the extension's name, and for unknown numbers.
     pub fn from_code(code: u8) -> Option<Kind> {
-        CLOSED.iter().find(|(.., closed)| *closed == code).map(|(kind, ..)| kind.clone())
+        closed(code).map(|(kind, ..)| kind.clone())
     }
 
     /// The name of a kind that is not an extension; `extension` for those.
@@ -113,14 +143,16 @@ mod tests {
 
     #[test]
     fn names_and_codes_are_pinned_and_lead_back() {
-        for (kind, name, code) in CLOSED {
+        for (kind, name, code) in CLOSED.iter().cloned() {
             assert_eq!((kind.name(), kind.code()), (name, code));
+            assert_eq!(KindCode::new(code).name(), Some(name));
             assert_eq!(Kind::parse(name), Some(kind.clone()));
             assert_eq!(Kind::parse(&name.to_uppercase()), Some(kind.clone()));
             assert_eq!(Kind::from_code(code), Some(kind));
         }
         for code in [0, 9, 100, EXTENSION_CODE] {
             assert_eq!(Kind::from_code(code), None, "{code}");
+            assert_eq!(KindCode::new(code).name(), None, "{code}");
         }
         assert_eq!(Kind::parse("userID"), Some(Kind::Userid));
     }
