@@ -1,5 +1,6 @@
 //! What may be asked of the store.
 
+use super::lookup::Lookups;
 use crate::types::{Attributes, Digest, Entity, EntityHash, Once, Principal, Sequence, Timestamp};
 
 /// A command with who asks it and what makes its repetition recognizable.
@@ -22,22 +23,16 @@ pub struct Named {
     pub entity: Entity,
 }
 
-/// Many questions in one: is each of these entities registered? Or the part of such a message that one shard owns.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Bulk {
-    /// Who asks.
-    pub principal: Principal,
-    /// Each name's position in the message, and the name.
-    pub subjects: Vec<(u32, Named)>,
-}
-
 /// What a message asks of the shards.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Asked {
     /// A command on one entity. Boxed, since it is handed on from floor to floor and seldom looked into.
     One(Box<Request>),
-    /// A bulk lookup.
-    Bulk(Bulk),
+    /// A bulk lookup, or the part of it that one shard owns: places are positions in the message, and one answer tells
+    /// of all.
+    Many(Lookups),
+    /// Lookups that came together and are answered one by one: places count from that of the first.
+    Each(Lookups),
 }
 
 /// What is asked of one entity. PING and CAPABILITIES are not here: they concern no entity and are answered by the face.

@@ -35,7 +35,7 @@ pub struct Context<'a> {
 /// Decides a command that concerns one entity, given the entity's standing (`None`: never registered).
 ///
 /// Whether a nonce is fresh is decided before (`projection::nonces`), since it concerns no single entity.
-/// A [`Bulk`](super::Bulk) is decided name by name with [`decide_verify`].
+/// [`Lookups`](super::Lookups) need no deciding: what is registered is found.
 pub fn decide(standing: Option<&Standing<'_>>, request: &Request, context: &Context<'_>) -> Decision {
     match &request.command {
         Command::Register { attributes, .. } => decide_register(standing, attributes),

@@ -10,14 +10,16 @@ pub mod apply;
 pub mod command;
 pub mod decide;
 pub mod event;
+pub mod lookup;
 pub mod outcome;
 pub mod refusal;
 pub mod standing;
 
 pub use apply::apply;
-pub use command::{Asked, At, Bulk, Claim, Command, Named, Order, Page, Request};
+pub use command::{Asked, At, Claim, Command, Named, Order, Page, Request};
 pub use decide::{Context, Decision, decide, decide_verify};
 pub use event::{Change, Event};
+pub use lookup::{Found, Lookup, Lookups};
 pub use outcome::{HistoryPage, Outcome, Unavailable, Verified};
 pub use refusal::Refusal;
 pub use standing::Standing;

@@ -2,7 +2,7 @@
 
 use crate::types::{Entity, Kind, Sequence, Timestamp};
 
-use super::{Event, Refusal};
+use super::{Event, Lookups, Refusal};
 
 /// The end of a command, in the domain's words. A face turns it into its protocol's.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -31,8 +31,10 @@ pub enum Outcome {
     },
     /// The entity is registered; whether as claimed is inside.
     Verified(Verified),
-    /// For each name of a bulk question, by position: its standing, or `None` where it is not registered.
-    VerifiedMany(Vec<(u32, Option<Verified>)>),
+    /// What was found of the names of a bulk lookup, or of some of them.
+    VerifiedMany(Lookups),
+    /// What was found by lookups that are answered one by one, or by some of them.
+    VerifiedEach(Lookups),
     /// A page of history.
     Audited(HistoryPage),
     /// The command was denied.

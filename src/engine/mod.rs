@@ -20,8 +20,8 @@ use std::sync::Arc;
 use sha2::Digest as _;
 
 use crate::domain::{
-    Asked, At, Bulk, Change, Claim, Command, Context, Decision, Event, Named, Outcome, Refusal, Request, Unavailable,
-    apply, decide, decide_verify,
+    Asked, At, Change, Claim, Command, Context, Decision, Event, Lookups, Named, Outcome, Refusal, Request,
+    Unavailable, apply, decide,
 };
 use crate::projection::{Claimed, Current, Nonces};
 use crate::types::limits::REPLAY_WINDOW_S;
@@ -88,7 +88,7 @@ pub struct Engine<T> {
     failed: bool,
 }
 
-impl<T> Engine<T> {
+impl<T: Copy> Engine<T> {
     /// A shard with these entities, for a log that is durable up to `durable`.
     pub fn new(table: Current, durable: Sequence, nonces: Arc<Nonces>, sequencer: Arc<Sequencer>) -> Engine<T> {
         Engine { table, nonces, sequencer, pending: Pending::default(), durable, failed: false }
@@ -105,12 +105,12 @@ impl<T> Engine<T> {
     }
 
     /// Takes many questions, in order. The memory that they will need is asked for first, many at a time, so that one
-    /// does not wait for it behind the other.
+    /// does not wait for it behind the other; the table does the same for lookups that come together.
     pub fn step_all(&mut self, now: Timestamp, questions: &mut Vec<(T, Asked)>, effects: &mut Vec<Effect<T>>) {
         for questions in questions.chunks(TOUCHED_TOGETHER) {
             self.table.touch(questions.iter().filter_map(|(_, asked)| match asked {
                 Asked::One(request) => Some(request.command.subject().hash),
-                Asked::Bulk(_) => None,
+                Asked::Many(_) | Asked::Each(_) => None,
             }));
         }
         for (tag, asked) in questions.drain(..) {
@@ -121,11 +121,19 @@ impl<T> Engine<T> {
     /// Takes one input and appends what is to be done about it to `effects`, in the order in which it is to be done.
     pub fn step(&mut self, now: Timestamp, input: Input<T>, effects: &mut Vec<Effect<T>>) {
         match input {
-            Input::Asked { tag, asked: _ } if self.failed => {
-                effects.push(Effect::Answer { tag, outcome: Outcome::Unavailable(Unavailable::Failed) });
+            Input::Asked { tag, asked } if self.failed => {
+                let outcome = match asked {
+                    Asked::Each(lookups) => failed(Outcome::VerifiedEach(lookups)),
+                    Asked::One(_) | Asked::Many(_) => Outcome::Unavailable(Unavailable::Failed),
+                };
+                effects.push(Effect::Answer { tag, outcome });
             }
             Input::Asked { tag, asked: Asked::One(request) } => self.one(now, tag, *request, effects),
-            Input::Asked { tag, asked: Asked::Bulk(bulk) } => self.bulk(tag, &bulk, effects),
+            Input::Asked { tag, asked: Asked::Many(mut lookups) } => {
+                let saw = self.table.look_up(&mut lookups);
+                self.answer(tag, saw, Outcome::VerifiedMany(lookups), effects);
+            }
+            Input::Asked { tag, asked: Asked::Each(lookups) } => self.each(tag, lookups, effects),
             Input::Durable(up_to) => {
                 self.durable = self.durable.max(up_to);
                 self.pending.release(self.durable, effects);
@@ -234,24 +242,32 @@ impl<T> Engine<T> {
         self.answer(tag, sequence, outcome, effects);
     }
 
-    fn bulk(&mut self, tag: T, bulk: &Bulk, effects: &mut Vec<Effect<T>>) {
-        let mut saw = Sequence::ZERO;
-        let mut verdicts = Vec::with_capacity(bulk.subjects.len());
-        for subjects in bulk.subjects.chunks(TOUCHED_TOGETHER) {
-            self.table.touch(subjects.iter().map(|(_, subject)| subject.hash));
-            verdicts.extend(subjects.iter().map(|(position, subject)| {
-                let standing = self.table.standing_without_attributes(subject.hash, subject.entity.as_str());
-                saw = saw.max(standing.as_ref().map_or(Sequence::ZERO, |standing| standing.sequence));
-                (*position, decide_verify(standing.as_ref(), &Claim::Registered, &sha256).ok())
-            }));
+    /// Lookups of which each has an answer of its own: those that saw what is durable do not wait for the others.
+    fn each(&mut self, tag: T, mut lookups: Lookups, effects: &mut Vec<Effect<T>>) {
+        let saw = self.table.look_up(&mut lookups);
+        if saw <= self.durable {
+            return self.answer(tag, saw, Outcome::VerifiedEach(lookups), effects);
         }
-        let outcome = Outcome::VerifiedMany(verdicts);
-        self.answer(tag, saw, outcome, effects);
+        for mut one in lookups.singly() {
+            let saw = self.table.look_up(&mut one);
+            self.answer(tag, saw, Outcome::VerifiedEach(one), effects);
+        }
     }
 
     /// Gives an answer as soon as the event that it depends on is durable.
     fn answer(&mut self, tag: T, depends_on: Sequence, outcome: Outcome, effects: &mut Vec<Effect<T>>) {
         self.pending.push(depends_on, Effect::Answer { tag, outcome }, self.durable, effects);
+    }
+}
+
+/// What is said in place of an outcome that will never be durable.
+fn failed(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::VerifiedEach(mut lookups) => {
+            lookups.fail(Unavailable::Failed);
+            Outcome::VerifiedEach(lookups)
+        }
+        _ => Outcome::Unavailable(Unavailable::Failed),
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use crate::domain::{Outcome, Unavailable};
 use crate::types::Sequence;
 
-use super::Effect;
+use super::{Effect, failed};
 
 /// Effects in the order of the events they wait for; those that wait for the same event in the order of arrival.
 ///
@@ -79,7 +79,8 @@ impl<T> Pending<T> {
     pub(super) fn fail(&mut self, out: &mut Vec<Effect<T>>) {
         while let Some(effect) = self.pop(Sequence::new(u64::MAX)) {
             match effect {
-                Effect::Answer { tag, .. } | Effect::Read { tag, .. } => {
+                Effect::Answer { tag, outcome } => out.push(Effect::Answer { tag, outcome: failed(outcome) }),
+                Effect::Read { tag, .. } => {
                     out.push(Effect::Answer { tag, outcome: Outcome::Unavailable(Unavailable::Failed) });
                 }
                 Effect::Append { .. } => {}

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::{Attributes, HashKey, Nonce, Principal};
+use crate::domain::{Found, Verified};
+use crate::types::{Attributes, HashKey, Kind, Nonce, Principal};
 
 const KEY: HashKey = HashKey::new([9; 16]);
 
@@ -211,10 +212,30 @@ fn any_asked() -> impl Strategy<Value = Asked> {
         3 => name().prop_map(|subject| {
             request("", None, Command::Verify { subject, claim: Claim::Registered, at: None })
         }),
-        1 => proptest::collection::vec(name(), 0..80).prop_map(|names| {
-            Asked::Bulk(Bulk { principal: Principal::Anonymous, subjects: (0..).zip(names).collect() })
-        }),
+        1 => proptest::collection::vec(name(), 0..80).prop_map(|names| Asked::Many(lookups(&names))),
+        1 => proptest::collection::vec(name(), 0..80).prop_map(|names| Asked::Each(lookups(&names))),
     ]
+}
+
+fn lookups(names: &[Named]) -> Lookups {
+    let mut lookups = Lookups::new(Principal::Anonymous);
+    for (place, Named { hash, entity }) in (0..).zip(names) {
+        lookups.push(place, *hash, entity.as_str().as_bytes());
+    }
+    lookups
+}
+
+/// What a lookup found, as the answer to a VERIFY tells it.
+fn told(lookups: &Lookups, at: usize) -> Outcome {
+    match lookups.each()[at].found {
+        Found::Nothing => Outcome::Refused(Refusal::NotRegistered),
+        Found::Registered { kind, last_updated } => {
+            let closed = kind.name().and_then(Kind::parse);
+            let kind = closed.or_else(|| lookups.extension(lookups.each()[at].place).cloned()).unwrap();
+            Outcome::Verified(Verified { verified: true, kind, last_updated })
+        }
+        Found::Unavailable(why) => Outcome::Unavailable(why),
+    }
 }
 
 proptest! {
@@ -230,6 +251,63 @@ proptest! {
         many.step_all(now, &mut questions, &mut effects);
         prop_assert!(questions.is_empty());
         prop_assert_eq!(effects, expected);
+    }
+
+    /// Lookups that come together are answered as the same VERIFYs one by one: with the same words, and not before the
+    /// event that each saw is durable, nor behind one that another saw.
+    #[test]
+    fn lookups_together_are_verifies_one_by_one(
+        changes in proptest::collection::vec((0..4_usize, any::<bool>()), 0..12),
+        names in proptest::collection::vec(0..5_usize, 0..70),
+        durable in 0..12_u64,
+        fails: bool,
+    ) {
+        let now = Timestamp::from_unix_s(1_000_000);
+        let known = ["a.example", "b.example", "192.0.2.1", "campaign-7", "never.example"].map(|name| match name {
+            "campaign-7" => {
+                let entity = Entity::parse_as(name, Kind::parse("x-campaign").unwrap()).unwrap();
+                Named { hash: KEY.hash(name), entity }
+            }
+            _ => named(name),
+        });
+        let (mut engine, mut effects) = (fresh(), Vec::new());
+        for (at, registers) in changes {
+            let subject = known[at].clone();
+            let attributes = Attributes::none();
+            let command = if registers { Command::Register { subject, attributes } } else { Command::Remove { subject } };
+            engine.step(now, Input::Asked { tag: u64::MAX, asked: request("", None, command) }, &mut effects);
+        }
+        engine.step(now, Input::Durable(Sequence::new(durable)), &mut effects);
+        effects.clear();
+        let asked: Vec<Named> = names.iter().map(|at| known[*at].clone()).collect();
+        for (tag, subject) in (0..).zip(asked.clone()) {
+            let verify = Command::Verify { subject, claim: Claim::Registered, at: None };
+            engine.step(now, Input::Asked { tag, asked: request("", None, verify) }, &mut effects);
+        }
+        engine.step(now, Input::Asked { tag: u64::MAX, asked: Asked::Each(lookups(&asked)) }, &mut effects);
+        let (mut single, mut together) = (vec![None; asked.len()], vec![None; asked.len()]);
+        for later in [false, true] {
+            if later {
+                let end = if fails { Input::Failed } else { Input::Durable(Sequence::new(100)) };
+                engine.step(now, end, &mut effects);
+            }
+            for effect in effects.drain(..) {
+                match effect {
+                    Effect::Answer { tag: u64::MAX, outcome: Outcome::VerifiedEach(lookups) } => {
+                        for (at, lookup) in lookups.each().iter().enumerate() {
+                            let place = usize::try_from(lookup.place).unwrap();
+                            prop_assert_eq!(together[place].replace(told(&lookups, at)), None, "answered twice");
+                        }
+                    }
+                    // A change of before.
+                    Effect::Answer { tag: u64::MAX, .. } => {}
+                    Effect::Answer { tag, outcome } => single[usize::try_from(tag).unwrap()] = Some(outcome),
+                    other => prop_assert!(false, "{other:?}"),
+                }
+            }
+            prop_assert_eq!(&together, &single, "later: {}", later);
+        }
+        prop_assert!(together.iter().all(Option::is_some));
     }
 }
 

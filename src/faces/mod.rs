@@ -5,7 +5,7 @@
 //! test drives a face exactly as the server does.
 
 use crate::domain::{Asked, Outcome};
-use crate::types::{EntityHash, Timestamp};
+use crate::types::Timestamp;
 
 pub mod repsec;
 
@@ -46,8 +46,9 @@ pub trait Face {
     /// are needed, when too many commands wait, or when the connection ends.
     fn next(&mut self, now: Timestamp) -> Option<Step>;
 
-    /// Brings the end of a command. A bulk lookup that was split has several ends, each with its part of the names; an
-    /// end that is no such part is the end of the whole. What comes for a command that is answered is ignored.
+    /// Brings the end of a command, or of lookups that were asked together. What was split has several ends, each with its
+    /// part of the names; an end of a bulk lookup that is no such part is the end of the whole. What comes for a command
+    /// that is answered is ignored.
     fn complete(&mut self, slot: u64, outcome: Outcome);
 
     /// Moves answers that are ready, in order, to the end of `out`: some 64 KiB at once, and never less than one
@@ -92,10 +93,11 @@ pub trait Face {
     fn release_memory(&mut self);
 }
 
-/// A command for the store.
+/// A command for the store, or lookups that came together.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
-    /// The place of its answer. Messages are numbered from 0; those that the face answers itself have numbers too.
+    /// The place of its answer, or of the first of them. Messages are numbered from 0; those that the face answers
+    /// itself have numbers too.
     pub slot: u64,
     /// What is asked.
     pub asked: Asked,
@@ -108,8 +110,8 @@ pub struct Record {
     pub command: u8,
     /// The status that was answered.
     pub status: u16,
-    /// The entity that was meant, if it was one.
-    pub entity: Option<EntityHash>,
+    /// The front of the hash of the entity that was meant; 0 where it was not one.
+    pub entity: u64,
     /// Whether this answer tells of a change that took effect: that one is an event, and in the log.
     pub changed: bool,
 }

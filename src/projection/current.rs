@@ -27,6 +27,7 @@ use super::arena::{Arena, Place};
 use super::state_hash::StateHash;
 use crate::domain::Standing;
 
+mod look_up;
 #[cfg(test)]
 mod tests;
 
@@ -64,13 +65,13 @@ impl Current {
 
     /// What is true of the entity with this name; `None` if it was never registered.
     pub fn standing(&self, hash: EntityHash, name: &str) -> Option<Standing<'_>> {
-        self.find(hash, name).map(|place| self.record(place).standing(&self.registrants))
+        self.find(hash, name.as_bytes()).map(|place| self.record(place).standing(&self.registrants))
     }
 
     /// As [`standing`](Self::standing), but without the attributes, whose memory is then not read: for the question
     /// whether an entity is registered, and since when.
     pub fn standing_without_attributes(&self, hash: EntityHash, name: &str) -> Option<Standing<'_>> {
-        self.find(hash, name).map(|place| self.record(place).without_attributes(&self.registrants))
+        self.find(hash, name.as_bytes()).map(|place| self.record(place).without_attributes(&self.registrants))
     }
 
     /// Reads a little of each of these entities, and makes nothing of it. A processor overlaps these reads, since none
@@ -92,7 +93,7 @@ impl Current {
     /// that a tail may be applied to a snapshot that already contains part of it.
     pub fn put(&mut self, hash: EntityHash, name: &str, standing: &Standing<'_>) {
         let registrant = self.registrants.number(standing.registrant);
-        match self.find(hash, name) {
+        match self.find(hash, name.as_bytes()) {
             None => {
                 let place = self.push(name, standing, registrant, standing.attributes.len());
                 self.insert(hash, place);
@@ -179,10 +180,10 @@ impl Current {
         Record(self.arena.at(place))
     }
 
-    fn find(&self, hash: EntityHash, name: &str) -> Option<Place> {
+    fn find(&self, hash: EntityHash, name: &[u8]) -> Option<Place> {
         let bits = hash.table_bits();
         self.index
-            .find(bits, |slot| same_tag(*slot, bits) && self.record(place_of(*slot)).names().1 == name.as_bytes())
+            .find(bits, |slot| same_tag(*slot, bits) && self.record(place_of(*slot)).names().1 == name)
             .map(|slot| place_of(*slot))
     }
 
@@ -254,8 +255,16 @@ impl<'a> Record<'a> {
         HEAD_BYTES + usize::from(read16(self.0, 2)) + self.attributes_room()
     }
 
+    fn kind_code(&self) -> u8 {
+        self.0[1]
+    }
+
     fn sequence(&self) -> Sequence {
         Sequence::new(read48(self.0, 12))
+    }
+
+    fn updated(&self) -> Timestamp {
+        Timestamp::from_unix_ms(read48(self.0, 18))
     }
 
     /// The extension kind's name and the entity's.
@@ -283,7 +292,7 @@ impl<'a> Record<'a> {
             kind: Kind::from_code(self.0[1]).unwrap_or_else(|| Kind::Extension(text(self.names().0).into())),
             registered: self.registered(),
             sequence: self.sequence(),
-            updated: Timestamp::from_unix_ms(read48(self.0, 18)),
+            updated: self.updated(),
             registrant: registrants.name(registrant),
             attributes: "",
         }

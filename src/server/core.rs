@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::domain::{Asked, Bulk, Command, Outcome, Request, Unavailable};
+use crate::domain::{Asked, Command, Lookups, Outcome, Request, Unavailable};
 use crate::engine::{Effect, Engine, Input};
 use crate::faces::{Face, Record, repsec};
 use crate::log::{AccessBlock, Append, Lane, NotSent, ReaderPool};
@@ -180,7 +180,8 @@ impl Core {
         }
         let tag = Tag { core: self.index, connection: connection.id, slot };
         match asked {
-            Asked::Bulk(bulk) => self.dispatch_bulk(tag, bulk),
+            Asked::Many(lookups) => self.dispatch_lookups(tag, lookups, Asked::Many),
+            Asked::Each(lookups) => self.dispatch_lookups(tag, lookups, Asked::Each),
             Asked::One(request) => {
                 let owner = request.command.subject().hash.shard(self.shared.mesh.cores());
                 let (undecided_at, undecided) = connection.undecided.get();
@@ -202,19 +203,17 @@ impl Core {
         None
     }
 
-    /// Splits a bulk question into the parts that each core owns.
-    fn dispatch_bulk(&self, tag: Tag, bulk: Bulk) {
+    /// Splits lookups into the parts that each core owns.
+    fn dispatch_lookups(&self, tag: Tag, lookups: Lookups, asked: fn(Lookups) -> Asked) {
         let cores = self.shared.mesh.cores();
         if cores == 1 {
-            return self.ask(self.index, tag, Asked::Bulk(bulk));
+            return self.ask(self.index, tag, asked(lookups));
         }
-        let mut parts: Vec<Vec<_>> = (0..cores).map(|_| Vec::new()).collect();
-        for (position, subject) in bulk.subjects {
-            parts[subject.hash.shard(cores)].push((position, subject));
-        }
-        for (owner, subjects) in parts.into_iter().enumerate().filter(|(_, subjects)| !subjects.is_empty()) {
-            let part = Bulk { principal: bulk.principal.clone(), subjects };
-            self.ask(owner, tag, Asked::Bulk(part));
+        for owner in 0..cores {
+            let part = lookups.part(|lookup| lookup.hash.shard(cores) == owner);
+            if !part.is_empty() {
+                self.ask(owner, tag, asked(part));
+            }
         }
     }
 
@@ -336,7 +335,7 @@ impl Core {
         let Questions { from, mut questions } = letter;
         let changes = questions.iter().filter_map(|(tag, asked)| match asked {
             Asked::One(request) if request.command.changes_state() => Some(tag.connection),
-            Asked::One(_) | Asked::Bulk(_) => None,
+            Asked::One(_) | Asked::Many(_) | Asked::Each(_) => None,
         });
         let decided: Vec<u64> = changes.collect();
         self.decide(now(), &mut questions);

@@ -37,7 +37,7 @@ impl Journal {
             time: now,
             command: record.command,
             status: record.status,
-            entity: record.entity.map_or(0, AccessRecord::entity_front),
+            entity: record.entity,
             peer,
         });
     }

@@ -9,10 +9,10 @@
 
 use wide::u8x16;
 
-use super::json::{Number, Value};
+use super::json::Number;
 
-/// Bytes up to which a message is read here. One that is longer has a value that is looked at more closely anyway.
-pub const BYTES_MAX: usize = 4096;
+/// Bytes up to which [`read`] looks, since it may be shown the same bytes again when more of the message has come.
+const BYTES_MAX: usize = 4096;
 
 /// Bytes that are looked at together.
 const BLOCK_BYTES: usize = 64;
@@ -20,23 +20,64 @@ const BLOCK_BYTES: usize = 64;
 /// Digits that always fit into the integers that all JSON readers agree on.
 const DIGITS_MAX: usize = 15;
 
+/// The value of a member, as it was sent.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Flat<'a> {
+    /// A string without escapes. It may not be UTF-8: whoever uses it looks.
+    Text(&'a [u8]),
+    /// A number, and how it was spelled.
+    Number(Number, &'a [u8]),
+    /// An object that is canonical text as it stands (RFC 8785): no blanks, ASCII names in ascending order, values that
+    /// are strings without escapes or small integers. It may not be UTF-8 either.
+    Object(&'a [u8]),
+}
+
 /// Reads the message that begins with the first byte and ends within the first `len`; what stands behind those is of no
 /// meaning, but 64 bytes more of it spare a copy. Gives `member` each name and value in the order they were sent, and
 /// returns how many bytes the message has.
 ///
 /// `None` when the message is not flat, not complete or not valid, or when `member` says false, as it must for a name
-/// that it was given before or does not know: names are not looked at here, not even whether they are UTF-8. What
-/// `member` was given until then is of no meaning.
+/// that it was given before or does not know, and for a text that is not UTF-8: neither names nor texts are looked at
+/// here. What `member` was given until then is of no meaning.
 #[inline(always)]
-pub fn read<'a>(bytes: &'a [u8], len: usize, mut member: impl FnMut(&'a [u8], Value<'a>) -> bool) -> Option<usize> {
-    let mut marks = Marks::of(bytes);
+pub fn read<'a>(bytes: &'a [u8], len: usize, member: impl FnMut(&'a [u8], Flat<'a>) -> bool) -> Option<usize> {
+    read_up_to(BYTES_MAX, bytes, len, member, |_, _, _| false)
+}
+
+/// As [`read`], for messages of any length in which a member may also be an array of strings, as the names of a bulk
+/// lookup are. `element` is given the member's name, a text, and whether it is the first of its array.
+#[inline(always)]
+pub fn read_with_lists<'a>(
+    bytes: &'a [u8],
+    len: usize,
+    member: impl FnMut(&'a [u8], Flat<'a>) -> bool,
+    element: impl FnMut(&'a [u8], &'a [u8], bool) -> bool,
+) -> Option<usize> {
+    read_up_to(usize::MAX, bytes, len, member, element)
+}
+
+#[inline(always)]
+fn read_up_to<'a>(
+    bytes_max: usize,
+    bytes: &'a [u8],
+    len: usize,
+    mut member: impl FnMut(&'a [u8], Flat<'a>) -> bool,
+    mut element: impl FnMut(&'a [u8], &'a [u8], bool) -> bool,
+) -> Option<usize> {
+    let mut marks = Marks::of(bytes, bytes_max);
     expect(bytes, 0, b'{')?;
     let mut at = 1;
     loop {
-        let (name, value, end) = marks.member(at)?;
-        if !member(name, value) {
-            return None;
-        }
+        let (name, begin) = marks.name(at)?;
+        let end = if *bytes.get(begin)? == b'[' {
+            marks.list(begin, |text, first| element(name, text, first))?
+        } else {
+            let (value, end) = marks.value(begin)?;
+            if !member(name, value) {
+                return None;
+            }
+            end
+        };
         at = skip_blanks(bytes, end)? + 1;
         match bytes.get(at - 1)? {
             b',' => {}
@@ -69,13 +110,14 @@ struct Marks<'a> {
     quotes: u64,
     /// Backslashes and control characters.
     stops: u64,
+    bytes_max: usize,
 }
 
 impl<'a> Marks<'a> {
     #[inline]
-    fn of(bytes: &'a [u8]) -> Marks<'a> {
+    fn of(bytes: &'a [u8], bytes_max: usize) -> Marks<'a> {
         let (quotes, stops) = look(bytes);
-        Marks { bytes, block: 0, quotes, stops }
+        Marks { bytes, block: 0, quotes, stops, bytes_max }
     }
 
     /// The place of the next quote. `None` when a backslash or a control character may stand before it.
@@ -83,7 +125,7 @@ impl<'a> Marks<'a> {
     fn next_quote(&mut self) -> Option<usize> {
         while self.quotes == 0 {
             self.block += BLOCK_BYTES;
-            if self.stops != 0 || self.block >= BYTES_MAX {
+            if self.stops != 0 || self.block >= self.bytes_max {
                 return None;
             }
             let rest = self.bytes.get(self.block..).filter(|rest| !rest.is_empty())?;
@@ -102,9 +144,9 @@ impl<'a> Marks<'a> {
         self.stops & before == 0
     }
 
-    /// Name and value of the member that begins at `at` or behind blanks there, and where the byte behind it stands.
+    /// Name of the member that begins at `at` or behind blanks there, and where its value begins.
     #[inline(always)]
-    fn member(&mut self, at: usize) -> Option<(&'a [u8], Value<'a>, usize)> {
+    fn name(&mut self, at: usize) -> Option<(&'a [u8], usize)> {
         let bytes = self.bytes;
         let open = self.next_quote()?;
         if open != skip_blanks(bytes, at)? {
@@ -114,20 +156,84 @@ impl<'a> Marks<'a> {
         let name = bytes.get(open + 1..close)?;
         let colon = skip_blanks(bytes, close + 1)?;
         expect(bytes, colon, b':')?;
-        let begin = skip_blanks(bytes, colon + 1)?;
-        match bytes.get(begin)? {
+        Some((name, skip_blanks(bytes, colon + 1)?))
+    }
+
+    /// The value that begins at `begin`, and where the byte behind it stands.
+    #[inline(always)]
+    fn value(&mut self, begin: usize) -> Option<(Flat<'a>, usize)> {
+        match self.bytes.get(begin)? {
             b'"' => {
-                // This quote is the next one, since only blanks and a colon stand before it.
-                self.next_quote()?;
-                let end = self.next_quote()?;
-                let text = std::str::from_utf8(bytes.get(begin + 1..end)?).ok()?;
-                Some((name, Value::Text(text), end + 1))
+                let (text, end) = self.text(begin)?;
+                Some((Flat::Text(text), end))
             }
             b'0'..=b'9' => {
-                let (number, end) = number(bytes, begin)?;
-                Some((name, Value::Number(number), end))
+                let (number, end) = number(self.bytes, begin)?;
+                Some((Flat::Number(number, self.bytes.get(begin..end)?), end))
+            }
+            b'{' => {
+                let end = self.object(begin)?;
+                Some((Flat::Object(self.bytes.get(begin..end)?), end))
             }
             _ => None,
+        }
+    }
+
+    /// Where the byte behind the object that begins at `begin` stands, if it is canonical.
+    fn object(&mut self, begin: usize) -> Option<usize> {
+        let bytes = self.bytes;
+        let (mut at, mut before): (usize, Option<&[u8]>) = (begin + 1, None);
+        loop {
+            expect(bytes, at, b'"')?;
+            let (name, end) = self.text(at)?;
+            if !name.is_ascii() || before.is_some_and(|before| before >= name) {
+                return None;
+            }
+            before = Some(name);
+            expect(bytes, end, b':')?;
+            let value = end + 1;
+            let end = match bytes.get(value)? {
+                b'"' => self.text(value)?.1,
+                b'0'..=b'9' => number(bytes, value)?.1,
+                _ => return None,
+            };
+            at = end + 1;
+            match bytes.get(end)? {
+                b',' => {}
+                b'}' => return Some(at),
+                _ => return None,
+            }
+        }
+    }
+
+    /// The string that begins with the quote at `begin`, which is the next one, and where the byte behind it stands.
+    #[inline(always)]
+    fn text(&mut self, begin: usize) -> Option<(&'a [u8], usize)> {
+        self.next_quote()?;
+        let end = self.next_quote()?;
+        Some((self.bytes.get(begin + 1..end)?, end + 1))
+    }
+
+    /// Gives `element` the strings of the array that begins at `begin`. Returns where the byte behind it stands. An
+    /// array of no strings is left to others.
+    #[inline(always)]
+    fn list(&mut self, begin: usize, mut element: impl FnMut(&'a [u8], bool) -> bool) -> Option<usize> {
+        let bytes = self.bytes;
+        let (mut at, mut first) = (begin + 1, true);
+        loop {
+            let open = skip_blanks(bytes, at)?;
+            expect(bytes, open, b'"')?;
+            let (text, end) = self.text(open)?;
+            if !element(text, first) {
+                return None;
+            }
+            first = false;
+            at = skip_blanks(bytes, end)? + 1;
+            match bytes.get(at - 1)? {
+                b',' => {}
+                b']' => return Some(at),
+                _ => return None,
+            }
         }
     }
 }
@@ -178,14 +284,23 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::types::Attributes;
+    use crate::wire::canonical;
     use crate::wire::frame::{Scan, Scanner};
-    use crate::wire::json::{PADDING_BYTES, Parser};
+    use crate::wire::json::{PADDING_BYTES, Parser, Value};
     use crate::wire::samples;
 
     type Members = Vec<(String, String)>;
 
     fn spelled<'a>(members: impl Iterator<Item = (&'a str, Value<'a>)>) -> Members {
-        members.map(|(name, value)| (name.to_owned(), format!("{value:?}"))).collect()
+        members.map(|(name, value)| (name.to_owned(), spelled_value(value))).collect()
+    }
+
+    fn spelled_value(value: Value<'_>) -> String {
+        match value {
+            Value::Object(object) => format!("{:?}", canonical::attributes(object, usize::MAX)),
+            value => format!("{value:?}"),
+        }
     }
 
     /// What is read must not depend on what stands behind the bytes that were received.
@@ -195,8 +310,18 @@ mod tests {
             let end = super::read(bytes, len, |name, value| {
                 // A caller looks for names that it knows, and those are UTF-8.
                 let Ok(name) = std::str::from_utf8(name) else { return false };
+                let utf8 = |text| std::str::from_utf8(text).ok();
+                let value = match value {
+                    Flat::Text(text) => utf8(text).map(|text| spelled_value(Value::Text(text))),
+                    Flat::Number(number, _) => Some(spelled_value(Value::Number(number))),
+                    Flat::Object(text) => {
+                        let attributes = utf8(text).map(Attributes::from_canonical);
+                        attributes.map(|attributes| format!("{:?}", Ok::<_, canonical::Refused>(attributes)))
+                    }
+                };
+                let Some(value) = value else { return false };
                 let fresh = members.iter().all(|before| before.0 != name);
-                members.push((name.to_owned(), format!("{value:?}")));
+                members.push((name.to_owned(), value));
                 fresh
             });
             end.map(|end| (end, members))
@@ -234,6 +359,11 @@ mod tests {
             1 => samples::string(),
             1 => samples::number(),
             1 => samples::value(1),
+            2 => proptest::collection::btree_map("[a-z]{1,4}", prop_oneof!["\"[ -!#-\\[\\]-~]{0,20}\"", "[0-9]{1,17}"], 0..6)
+                .prop_map(|members| {
+                    let members: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+                    format!("{{{}}}", members.join(","))
+                }),
         ];
         let blank = || prop_oneof![5 => Just(""), 2 => Just(" "), 1 => Just("  "), 1 => Just("\t")];
         let member = (name, value, blank(), blank())
@@ -262,6 +392,17 @@ mod tests {
         }
 
         #[test]
+        fn canonical_objects_are_read_here(
+            members in proptest::collection::btree_map("[a-zA-Z_.-]{1,12}", prop_oneof!["\"[a-zA-Z0-9 .:/@-]{0,64}\"", "[1-9][0-9]{0,14}"], 1..=12),
+        ) {
+            let members: Vec<String> = members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+            let text = format!("{{\"a\":{{{}}},\"b\":1}}", members.join(","));
+            let read = flat(text.as_bytes());
+            prop_assert!(read.is_some(), "{}", text);
+            prop_assert_eq!(read, thorough(text.as_bytes()));
+        }
+
+        #[test]
         fn plain_messages_are_read_here(
             members in proptest::collection::btree_map("[a-zA-Z_.-]{1,12}", prop_oneof!["\"[a-zA-Z0-9 .:/@-]{0,64}\"", "[1-9][0-9]{0,14}", Just("0".to_owned())], 1..=12),
             blank in prop_oneof![Just(""), Just(" ")],
@@ -271,6 +412,48 @@ mod tests {
             let read = flat(text.as_bytes());
             prop_assert!(read.is_some(), "{}", text);
             prop_assert_eq!(read, thorough(text.as_bytes()));
+        }
+
+        /// Lists of strings, and what is nearly one, against the parser.
+        #[test]
+        fn lists_are_read_as_the_parser_reads_them(
+            elements in proptest::collection::vec(prop_oneof![
+                12 => "\"[ -!#-\\[\\]-~]{0,40}\"",
+                1 => samples::string(),
+                1 => samples::value(1),
+            ], 0..40),
+            blank in prop_oneof![4 => Just(""), 1 => Just(" "), 1 => Just("\t")],
+            edits in samples::edits(),
+        ) {
+            let text = format!("{{\"a\":{blank}[{blank}{}],\"b\":7}}", elements.join(&format!(",{blank}")));
+            for text in [text.clone().into_bytes(), samples::edited(&text, &edits)] {
+                let mut list = Vec::new();
+                let read = read_with_lists(&text, text.len(), |name, _| name == b"b", |name, element, first| {
+                    let Ok(element) = std::str::from_utf8(element) else { return false };
+                    list.push(format!("{:?}", Value::Text(element)));
+                    name == b"a" && first == (list.len() == 1)
+                });
+                let Some(end) = read else { continue };
+                let mut buffer = text.clone();
+                buffer.resize(text.len() + PADDING_BYTES, b'#');
+                let mut parser = Parser::new(16);
+                let document = parser.parse(&mut buffer, end).unwrap();
+                let (_, first) = document.object().unwrap().members().find(|(name, _)| *name == "a").unwrap();
+                let Value::Array(array) = first else { panic!("{first:?}") };
+                prop_assert_eq!(array.elements().map(|element| format!("{element:?}")).collect::<Vec<_>>(), list);
+            }
+        }
+
+        #[test]
+        fn plain_lists_are_read_here(elements in proptest::collection::vec("[a-z0-9.:@/-]{0,40}", 1..60)) {
+            let text = format!("{{\"a\":[\"{}\"]}}", elements.join("\",\""));
+            let mut list = Vec::new();
+            let read = read_with_lists(text.as_bytes(), text.len(), |_, _| false, |_, element, _| {
+                list.push(String::from_utf8(element.to_vec()).unwrap());
+                true
+            });
+            prop_assert_eq!(read, Some(text.len()));
+            prop_assert_eq!(list, elements);
         }
 
         #[test]
@@ -303,6 +486,11 @@ mod tests {
             "{\"a\":null}",
             "{\"a\":[]}",
             "{\"a\":{}}",
+            "{\"a\":{\"b\":{}}}",
+            "{\"a\":{\"b\": 1}}",
+            "{\"a\":{\"b\":1,\"a\":1}}",
+            "{\"a\":{\"a\":1,\"a\":1}}",
+            "{\"a\":{\"\u{e4}\":1}}",
             "{\"a\":\"\\n\"}",
             "{\"a\\u0062\":1}",
             "{\"a\":\"\n\"}",

@@ -2,12 +2,17 @@
 //!
 //! Never writes a raw control character, so an answer never has a line end inside.
 
+use wide::u8x16;
+
+/// Bytes that are looked at together.
+const LANE_BYTES: usize = 16;
+
 /// Writes `text` as a JSON string with quotes, escaped as RFC 8785, section 3.2.2.2, prescribes: only `"`, `\` and
 /// what is below U+0020, by the short form where there is one.
 pub fn push_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| ESCAPES[usize::from(*byte)] != PLAIN) {
+    while let Some(at) = stop(rest) {
         let (plain, special) = rest.split_at(at);
         out.extend_from_slice(plain);
         if let Some((byte, behind)) = special.split_first() {
@@ -17,6 +22,23 @@ pub fn push_string(out: &mut Vec<u8>, text: &str) {
     }
     out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// The place of the first quote, backslash or control character: of what ends a string, or is escaped in one.
+#[inline]
+pub(super) fn stop(bytes: &[u8]) -> Option<usize> {
+    let (lanes, rest) = bytes.as_chunks::<LANE_BYTES>();
+    for (number, lane) in lanes.iter().enumerate() {
+        let lane = u8x16::new(*lane);
+        let stops =
+            lane.simd_eq(u8x16::splat(b'"')) | lane.simd_eq(u8x16::splat(b'\\')) | lane.simd_lt(u8x16::splat(0x20));
+        let bits = stops.to_bitmask();
+        if bits != 0 {
+            return Some(number * LANE_BYTES + bits.trailing_zeros() as usize);
+        }
+    }
+    let place = rest.iter().position(|byte| ESCAPES[usize::from(*byte)] != PLAIN)?;
+    Some(bytes.len() - rest.len() + place)
 }
 
 /// Writes `value` in decimal.

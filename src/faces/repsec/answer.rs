@@ -5,9 +5,9 @@
 
 use std::borrow::Cow;
 
-use crate::domain::{Change, Event, HistoryPage, Order, Outcome, Refusal, Verified};
+use crate::domain::{Change, Event, Found, HistoryPage, Order, Outcome, Refusal};
 use crate::types::attributes::object_text;
-use crate::types::{Entity, Kind, Sequence, Timestamp};
+use crate::types::{Entity, Kind, KindCode, Sequence, Timestamp};
 use crate::wire::text::{push_string, push_unsigned};
 
 use super::bulk::{NameResult, RESULT_BYTES};
@@ -45,7 +45,7 @@ pub enum Answer {
 
 /// Writes the answer and its line end, and says which status it has.
 pub fn write(out: &mut Vec<u8>, asked: &Asked, answer: &Answer, settings: &Settings) -> Status {
-    let mut line = Line::begin(out, asked);
+    let mut line = Line::begin(out, asked.id.as_ref());
     let status = match answer {
         Answer::Pong(time) => {
             line.status(Status::Ok, "pong");
@@ -65,9 +65,35 @@ pub fn write(out: &mut Vec<u8>, asked: &Asked, answer: &Answer, settings: &Setti
     status
 }
 
+/// Writes the answer to a VERIFY of an entity whose kind is no extension: the same line as [`write()`] gives for it.
+pub fn write_found(out: &mut Vec<u8>, id: Option<&Id>, found: Found) -> Status {
+    // Room for the longest id that is a number; a longer one finds its own.
+    out.reserve(FOUND_BYTES_MAX);
+    let mut line = Line::begin(out, id);
+    let status = match found {
+        Found::Registered { kind, last_updated } => {
+            line.out.extend_from_slice(registered_line(kind));
+            let time = line.out.len() - TIME_FROM_END;
+            if let Some(place) = line.out.get_mut(time..time + 20) {
+                place.copy_from_slice(&last_updated.rfc3339_s());
+            }
+            Status::Ok
+        }
+        Found::Nothing => {
+            line.out.extend_from_slice(NOT_REGISTERED);
+            Status::NotFound
+        }
+        Found::Unavailable(why) => line.error(ErrorCode::from(why), None),
+    };
+    line.end();
+    status
+}
+
+/// Roughly how many bytes a short answer has.
+pub const SHORT: usize = 160;
+
 /// Roughly how many bytes the answer will have, for bounding what waits.
 pub fn estimated_bytes(answer: &Answer) -> usize {
-    const SHORT: usize = 160;
     match answer {
         Answer::Names(results) => SHORT + results.len() * RESULT_BYTES,
         Answer::Outcome(Outcome::Audited(page)) => {
@@ -85,6 +111,31 @@ fn stored_text(event: &Event) -> &str {
     }
 }
 
+/// What stands behind the id in the answer about an entity of this kind, with room for the time.
+macro_rules! registered_lines {
+    ($($kind:literal)*) => {
+        [$(concat!(
+            r#""status":200,"message":"Entity is registered","verified":true,"type":""#,
+            $kind,
+            r#"","last_updated":"0000-00-00T00:00:00Z""#
+        )),*]
+    };
+}
+/// In the order of [`KindCode`].
+static REGISTERED_LINES: [&str; 8] =
+    registered_lines!["domain" "ip" "network" "asn" "email" "url" "userid" "organization"];
+/// How far before the end of such a line its time begins.
+const TIME_FROM_END: usize = 21;
+
+fn registered_line(kind: KindCode) -> &'static [u8] {
+    let line = usize::from(kind.number()).checked_sub(1).and_then(|place| REGISTERED_LINES.get(place));
+    line.copied().unwrap_or_default().as_bytes()
+}
+
+/// Bytes of an answer about an entity that was found, with an id that is a number.
+const FOUND_BYTES_MAX: usize = 224;
+const NOT_REGISTERED: &[u8] =
+    br#""status":404,"message":"The entity is not registered","error":"not_registered","verified":false"#;
 const REGISTERED: &[u8] = br#""status":200,"message":"Entity is registered","verified":true,"type":""#;
 const REGISTERED_OTHERWISE: &[u8] =
     br#""status":200,"message":"Entity is registered, but not as claimed","verified":false,"type":""#;
@@ -95,12 +146,14 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn begin(out: &'a mut Vec<u8>, asked: &Asked) -> Line<'a> {
-        out.push(b'{');
-        if let Some(id) = &asked.id {
-            out.extend_from_slice(b"\"id\":");
-            id.write(out);
-            out.push(b',');
+    fn begin(out: &'a mut Vec<u8>, id: Option<&Id>) -> Line<'a> {
+        match id {
+            None => out.push(b'{'),
+            Some(id) => {
+                out.extend_from_slice(b"{\"id\":");
+                id.write(out);
+                out.push(b',');
+            }
         }
         Line { out }
     }
@@ -165,9 +218,13 @@ impl<'a> Line<'a> {
             Outcome::Removed { entity, sequence, time: _, replayed } => {
                 self.changed("Entity removed successfully", entity, None, *sequence, *replayed)
             }
-            Outcome::Verified(verified) => self.verified(verified),
-            Outcome::VerifiedMany(part) => {
-                let results: Vec<_> = part.iter().map(|(_, verified)| NameResult::from(verified.clone())).collect();
+            Outcome::Verified(verified) => {
+                self.verified(verified.verified, verified.kind.name(), verified.last_updated);
+                Status::Ok
+            }
+            // Sessions take these apart; as the answer to one message they are a list.
+            Outcome::VerifiedMany(part) | Outcome::VerifiedEach(part) => {
+                let results: Vec<_> = part.each().iter().map(|lookup| NameResult::from(lookup.found)).collect();
                 self.names(&results)
             }
             Outcome::Audited(page) => self.audited(page, asked.order),
@@ -198,14 +255,14 @@ impl<'a> Line<'a> {
     }
 
     /// The most frequent answer, so its fixed parts are written as one piece.
-    fn verified(&mut self, verified: &Verified) -> Status {
-        self.out.extend_from_slice(if verified.verified { REGISTERED } else { REGISTERED_OTHERWISE });
+    #[inline]
+    fn verified(&mut self, verified: bool, kind: &str, last_updated: Timestamp) {
+        self.out.extend_from_slice(if verified { REGISTERED } else { REGISTERED_OTHERWISE });
         // The names of kinds need no escape.
-        self.out.extend_from_slice(verified.kind.name().as_bytes());
+        self.out.extend_from_slice(kind.as_bytes());
         self.out.extend_from_slice(b"\",\"last_updated\":\"");
-        self.out.extend_from_slice(&verified.last_updated.rfc3339_s());
+        self.out.extend_from_slice(&last_updated.rfc3339_s());
         self.out.push(b'"');
-        Status::Ok
     }
 
     fn refused(&mut self, command: CommandKind, refusal: Refusal) -> Status {

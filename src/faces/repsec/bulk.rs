@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::domain::Verified;
+use crate::domain::{Found, Lookups};
 use crate::types::{EntityError, Timestamp};
 
 use super::status::ErrorCode;
@@ -76,11 +76,11 @@ impl Gathering {
     }
 
     /// Takes the store's answer about some of the names. Positions that are unknown or answered are ignored.
-    pub fn fill(&mut self, part: Vec<(u32, Option<Verified>)>) {
-        for (position, verified) in part {
-            let place = usize::try_from(position).ok().and_then(|position| self.results.get_mut(position));
+    pub fn fill(&mut self, part: &Lookups) {
+        for lookup in part.each() {
+            let place = usize::try_from(lookup.place).ok().and_then(|position| self.results.get_mut(position));
             if let Some(place @ NameResult::Missing) = place {
-                *place = NameResult::from(verified);
+                *place = NameResult::from(lookup.found);
                 self.missing -= 1;
             }
         }
@@ -102,11 +102,13 @@ impl Gathering {
     }
 }
 
-impl From<Option<Verified>> for NameResult {
-    fn from(verified: Option<Verified>) -> NameResult {
-        match verified {
-            None => NameResult::NotRegistered,
-            Some(Verified { verified, last_updated, kind: _ }) => NameResult::Registered { verified, last_updated },
+impl From<Found> for NameResult {
+    fn from(found: Found) -> NameResult {
+        match found {
+            Found::Nothing => NameResult::NotRegistered,
+            Found::Registered { last_updated, kind: _ } => NameResult::Registered { verified: true, last_updated },
+            // A bulk lookup that the store cannot answer fails as a whole, so this does not occur.
+            Found::Unavailable(_) => NameResult::Missing,
         }
     }
 }
@@ -116,7 +118,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::types::Kind;
+    use crate::types::{HashKey, KindCode, Principal};
 
     proptest! {
         /// However the names are dealt out, and in whatever order the parts come back, each name gets its own result,
@@ -131,7 +133,14 @@ mod tests {
             let known = owners.iter().map(|owner| if *owner == 4 { bad } else { NameResult::Missing }).collect();
             let answer = |at: usize| {
                 let last_updated = Timestamp::from_unix_s(u64::try_from(at).unwrap());
-                (!at.is_multiple_of(3)).then_some(Verified { verified: at.is_multiple_of(2), kind: Kind::Domain, last_updated })
+                let registered = Found::Registered { kind: KindCode::new(1), last_updated };
+                if at.is_multiple_of(3) { Found::Nothing } else { registered }
+            };
+            let part_of = |found: Vec<(u32, Found)>| {
+                let mut part = Lookups::new(Principal::Anonymous);
+                found.iter().for_each(|(at, _)| part.push(*at, HashKey::new([0; 16]).hash(""), b""));
+                part.each_mut().1.iter_mut().zip(found).for_each(|(lookup, (_, found))| lookup.found = found);
+                part
             };
             let mut gathering = Gathering::new(known);
             for owner in order.into_iter().filter(|owner| *owner != 4) {
@@ -140,10 +149,10 @@ mod tests {
                 }));
                 let part: Vec<_> = owners.iter().enumerate().filter(|(_, other)| **other == owner)
                     .map(|(at, _)| (u32::try_from(at).unwrap(), answer(at))).collect();
-                gathering.fill(part.clone());
+                gathering.fill(&part_of(part.clone()));
                 // A part that comes again, and one from nowhere, change nothing.
-                gathering.fill(part.into_iter().map(|(at, _)| (at, None)).collect());
-                gathering.fill(vec![(u32::MAX, None)]);
+                gathering.fill(&part_of(part.into_iter().map(|(at, _)| (at, Found::Nothing)).collect()));
+                gathering.fill(&part_of(vec![(u32::MAX, Found::Nothing)]));
             }
             prop_assert!(gathering.is_complete());
             for (at, (result, owner)) in gathering.into_results().into_iter().zip(owners).enumerate() {

@@ -5,11 +5,11 @@
 
 use std::borrow::Cow;
 
-use crate::domain::{At, Bulk, Claim, Command, Named, Order, Page, Request};
+use crate::domain::{At, Claim, Command, Lookups, Named, Order, Page, Request};
 use crate::types::limits::{ID_BYTES_MAX, INTEGER_MAX};
 use crate::types::{Attributes, Digest, Entity, Kind, Nonce, Once, Principal, Sequence, Timestamp};
 use crate::wire::canonical;
-use crate::wire::flat;
+use crate::wire::flat::{self, Flat};
 use crate::wire::json::{Array, Object, Parser, Value};
 
 use super::bulk::{BadName, Gathering, NameResult};
@@ -75,7 +75,7 @@ pub enum Meaning {
     /// A command on one entity.
     One(CommandKind, Box<Request>),
     /// A bulk lookup: the good names, and what is known of all.
-    Many(Bulk, Gathering),
+    Many(Lookups, Gathering),
 }
 
 /// A message that is answered at once with an error.
@@ -135,14 +135,7 @@ pub fn read_flat(
     settings: &Settings,
 ) -> Option<(usize, Result<Message, Rejected>)> {
     let mut members = Members::default();
-    let end = flat::read(bytes, len, |name, value| match members.place_of(name) {
-        Some(place @ None) => {
-            *place = Some(value);
-            true
-        }
-        // Unknown, or there already.
-        None | Some(Some(_)) => false,
-    })?;
+    let end = flat::read(bytes, len, |name, value| members.take(name, value))?;
     Some((end, understand(&members, end, principal, settings)))
 }
 
@@ -223,6 +216,8 @@ struct Members<'a> {
     entities: Option<Value<'a>>,
     kind: Option<Value<'a>>,
     attributes: Option<Value<'a>>,
+    /// The attributes of a flat message, whose text was found to be canonical.
+    canonical_attributes: Option<&'a str>,
     digest: Option<Value<'a>>,
     at: Option<Value<'a>>,
     ts: Option<Value<'a>>,
@@ -243,6 +238,32 @@ impl<'a> Members<'a> {
             }
         }
         members
+    }
+
+    /// Takes a member of a flat message, if it is known and is not there already.
+    #[inline(always)]
+    fn take(&mut self, name: &[u8], value: Flat<'a>) -> bool {
+        let utf8 = |text| std::str::from_utf8(text).ok();
+        if let Flat::Object(text) = value {
+            if name != b"attributes" || self.attributes.is_some() || self.canonical_attributes.is_some() {
+                return false;
+            }
+            self.canonical_attributes = utf8(text);
+            return self.canonical_attributes.is_some();
+        }
+        let canonical = self.canonical_attributes.is_some();
+        match self.place_of(name) {
+            Some(place @ None) => {
+                *place = match value {
+                    Flat::Text(text) => utf8(text).map(Value::Text),
+                    Flat::Number(number, _) => Some(Value::Number(number)),
+                    Flat::Object(_) => None,
+                };
+                place.is_some() && !(canonical && name == b"attributes")
+            }
+            // Unknown, or there already.
+            None | Some(Some(_)) => false,
+        }
     }
 
     /// Where the member of this name belongs; `None` for one that no command uses.
@@ -327,7 +348,8 @@ impl<'a> Members<'a> {
     }
 
     fn verify_many(&self, principal: &Principal, settings: &Settings) -> Result<Meaning, Fault> {
-        let alone = [self.entity, self.at, self.attributes, self.digest].iter().all(Option::is_none);
+        let alone = [self.entity, self.at, self.attributes, self.digest].iter().all(Option::is_none)
+            && self.canonical_attributes.is_none();
         if !alone {
             return Err(Fault::conflicting("entities: excludes entity, at, attributes and digest"));
         }
@@ -339,8 +361,8 @@ impl<'a> Members<'a> {
             let detail = format!("entities: must not have more than {names_max} elements");
             return Err(Fault::told(ErrorCode::InvalidMember, detail));
         }
-        let (subjects, gathering) = many(names, self.kind()?.as_ref(), settings);
-        Ok(Meaning::Many(Bulk { principal: principal.clone(), subjects }, gathering))
+        let (lookups, gathering) = many(names, self.kind()?.as_ref(), principal, settings);
+        Ok(Meaning::Many(lookups, gathering))
     }
 
     fn audit(&self, settings: &Settings) -> Result<Command, Fault> {
@@ -406,13 +428,15 @@ impl<'a> Members<'a> {
     }
 
     fn attributes(&self, settings: &Settings) -> Result<Option<Attributes>, Fault> {
-        match self.attributes {
-            None => Ok(None),
-            Some(Value::Object(object)) => canonical::attributes(object, settings.limits.attributes_bytes_max)
-                .map(Some)
-                .map_err(|why| Fault::told(ErrorCode::InvalidMember, format!("attributes: {why}"))),
-            Some(_) => Err(Fault::invalid("attributes: must be an object")),
-        }
+        let bytes_max = settings.limits.attributes_bytes_max;
+        let attributes = match (self.attributes, self.canonical_attributes) {
+            (None, None) => return Ok(None),
+            (Some(Value::Object(object)), _) => canonical::attributes(object, bytes_max),
+            (Some(_), _) => return Err(Fault::invalid("attributes: must be an object")),
+            (None, Some(text)) if text.len() > bytes_max => Err(canonical::Refused::TooLong(bytes_max)),
+            (None, Some(text)) => Ok(Attributes::from_canonical(text)),
+        };
+        attributes.map(Some).map_err(|why| Fault::told(ErrorCode::InvalidMember, format!("attributes: {why}")))
     }
 
     fn digest(&self) -> Result<Option<Digest>, Fault> {
@@ -460,19 +484,19 @@ impl<'a> Members<'a> {
 }
 
 /// Separates good names from bad ones, so that one bad name does not fail the others.
-fn many(names: Array<'_>, kind: Option<&Kind>, settings: &Settings) -> (Vec<(u32, Named)>, Gathering) {
-    let mut subjects = Vec::with_capacity(names.len());
+fn many(names: Array<'_>, kind: Option<&Kind>, principal: &Principal, settings: &Settings) -> (Lookups, Gathering) {
+    let mut lookups = Lookups::new(principal.clone());
     let mut results = Vec::with_capacity(names.len());
     for (position, value) in (0_u32..).zip(names.elements()) {
         results.push(match named(value, kind, settings) {
             Ok(subject) => {
-                subjects.push((position, subject));
+                lookups.push(position, subject.hash, subject.entity.as_str().as_bytes());
                 NameResult::Missing
             }
             Err(why) => NameResult::Bad(why),
         });
     }
-    (subjects, Gathering::new(results))
+    (lookups, Gathering::new(results))
 }
 
 #[inline(always)]

@@ -18,6 +18,7 @@ pub mod answer;
 pub mod bulk;
 pub mod cursor;
 pub mod id;
+mod lookup;
 pub mod message;
 pub mod session;
 pub mod settings;

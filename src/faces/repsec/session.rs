@@ -13,16 +13,18 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::domain::{Asked, Command, Order, Outcome};
+use crate::domain::{Asked, Command, Found, Lookups, Order, Outcome, Unavailable, Verified};
 use crate::faces::{Face, Record, Step};
-use crate::types::{EntityHash, Principal, Timestamp};
+use crate::types::{KindCode, Principal, Timestamp};
 use crate::wire::Malformed;
 use crate::wire::frame::{Scan, Scanner};
 use crate::wire::json::Parser;
+use crate::wire::shape::Shape;
 
 use super::answer::{self, Answer};
 use super::bulk::Gathering;
 use super::id::Id;
+use super::lookup;
 use super::message::{self, CommandKind, Fault, Meaning, Message, Rejected};
 use super::settings::Settings;
 use super::status::ErrorCode;
@@ -32,6 +34,10 @@ mod inbound;
 
 /// Bytes of answers after which no further one is taken at once.
 const OUTPUT_BYTES: usize = 64 * 1024;
+/// Lookups that are asked together at the most, so that the first of many does not wait for long.
+const RUN_MAX: usize = 256;
+/// Messages in flight for which an idle session keeps memory.
+const KEPT_SLOTS: usize = 4;
 
 /// One connection's conversation.
 #[derive(Debug)]
@@ -49,13 +55,23 @@ pub struct Session {
     closing: bool,
     unsent_bytes: usize,
     records: Vec<Record>,
+    /// Lookups that are asked together, and the slot of the first.
+    run: Lookups,
+    run_slot: u64,
+    /// What is asked behind them.
+    behind: Option<Step>,
+    /// Lookups that were answered, for their memory.
+    spare: Option<Lookups>,
+    /// What the peer's lookups look like.
+    shape: Option<Box<Shape>>,
 }
 
 /// One message that is not yet answered.
 #[derive(Debug)]
 struct Slot {
     asked: answer::Asked,
-    entity: Option<EntityHash>,
+    /// The front of the hash of the entity that is meant; 0 for none.
+    entity: u64,
     state: State,
     /// What it adds to the session's unsent bytes.
     weight_bytes: usize,
@@ -67,6 +83,8 @@ enum State {
     Waiting,
     /// The store has not said everything.
     Gathering(Gathering),
+    /// What a lookup has found, of a kind that is no extension.
+    Found(Found),
     /// The answer can be written.
     Ready(Answer),
 }
@@ -79,6 +97,7 @@ impl Session {
             scanner: Scanner::new(limits.bulk_message_bytes_max, limits.depth_max),
             settings,
             parser,
+            run: Lookups::new(principal.clone()),
             principal,
             inbound: Inbound::default(),
             slots: VecDeque::new(),
@@ -87,168 +106,22 @@ impl Session {
             closing: false,
             unsent_bytes: 0,
             records: Vec::new(),
+            run_slot: 0,
+            behind: None,
+            spare: None,
+            shape: None,
         }
     }
 
-    /// Reads one message, and answers it or says what to ask.
-    fn message(&mut self, range: Range<usize>, now: Timestamp) -> Option<Step> {
-        match self.read(range) {
-            Ok(message) => self.ask(message, now),
-            Err(rejected) => {
-                if rejected.fault.code == ErrorCode::Malformed {
-                    self.scanner.discard_line();
-                    self.count_malformed();
-                } else {
-                    self.malformed_in_a_row = 0;
-                }
-                self.reject(rejected);
-                None
-            }
-        }
-    }
-
-    /// Reads one message if it is flat, as nearly all single commands are. `None` when it is not, or when it is longer
-    /// than a message may be: nothing has happened then.
-    fn flat(&mut self, now: Timestamp) -> Option<Option<Step>> {
-        let bytes = self.inbound.bytes();
-        let begin = self.scanner.next_start(bytes)?;
-        let len = bytes.len().checked_sub(begin)?.min(self.settings.limits.bulk_message_bytes_max);
-        let bytes = self.inbound.padded(begin);
-        let (length, read) = message::read_flat(bytes, len, &self.principal, &self.settings)?;
-        let end = begin + length;
-        self.scanner.accept(begin..end);
-        match read {
-            Ok(message) => Some(self.ask(message, now)),
-            Err(rejected) => {
-                self.malformed_in_a_row = 0;
-                self.reject(rejected);
-                Some(None)
-            }
-        }
-    }
-
-    /// Reads one message that probably fills a line, which spares looking for its end byte by byte. `None` when it
-    /// does not: nothing has happened then.
-    fn whole_line(&mut self, now: Timestamp) -> Option<Option<Step>> {
-        let range = self.scanner.guess(self.inbound.bytes())?;
-        match self.read(range.clone()) {
-            Ok(message) => {
-                self.scanner.accept(range);
-                Some(self.ask(message, now))
-            }
-            Err(rejected) if rejected.fault.code == ErrorCode::Malformed => None,
-            Err(rejected) => {
-                self.scanner.accept(range);
-                self.malformed_in_a_row = 0;
-                self.reject(rejected);
-                Some(None)
-            }
-        }
-    }
-
-    fn read(&mut self, range: Range<usize>) -> Result<Message, Rejected> {
-        let mut parser = self.parser.borrow_mut();
-        let bytes = self.inbound.padded_mut(range.start);
-        message::read(&mut parser, bytes, range.len(), &self.principal, &self.settings)
-    }
-
-    fn ask(&mut self, Message { id, meaning }: Message, now: Timestamp) -> Option<Step> {
-        self.malformed_in_a_row = 0;
-        match meaning {
-            Meaning::One(kind, request) => {
-                let slot = self.push(id, kind, State::Waiting);
-                if let Some(last) = self.slots.back_mut() {
-                    last.entity = Some(request.command.subject().hash);
-                    if let Command::Audit { page, .. } = &request.command {
-                        last.asked.order = page.order;
-                    }
-                }
-                return Some(Step { slot, asked: Asked::One(request) });
-            }
-            Meaning::Many(bulk, gathering) => {
-                let slot = self.push(id, CommandKind::VerifyMany, gathered(gathering));
-                let waits = self.slots.back().is_some_and(Slot::waits);
-                return waits.then_some(Step { slot, asked: Asked::Bulk(bulk) });
-            }
-            Meaning::Ping => self.push(id, CommandKind::Ping, State::Ready(Answer::Pong(now))),
-            Meaning::Capabilities => self.push(id, CommandKind::Capabilities, State::Ready(Answer::Capabilities)),
-        };
-        None
-    }
-
-    fn reject(&mut self, rejected: Rejected) {
-        let Rejected { id, command, fault } = rejected;
-        self.push(id, command, State::Ready(Answer::Rejected(fault)));
-    }
-
-    fn reject_bytes(&mut self, fault: Fault) {
-        self.reject(Rejected { id: None, command: CommandKind::Unknown, fault });
-    }
-
-    fn malformed(&mut self, what: Malformed) {
-        self.count_malformed();
-        self.reject_bytes(Fault::new(ErrorCode::Malformed, what.as_str()));
-    }
-
-    fn count_malformed(&mut self) {
-        self.malformed_in_a_row += 1;
-        self.closing |= self.malformed_in_a_row >= self.settings.limits.malformed_in_a_row_max;
-    }
-
-    /// Appends a slot and gives its number.
-    fn push(&mut self, id: Option<Id>, command: CommandKind, state: State) -> u64 {
-        let weight_bytes = state.weight_bytes();
-        self.unsent_bytes += weight_bytes;
-        let asked = answer::Asked { id, command, order: Order::default() };
-        self.slots.push_back(Slot { asked, entity: None, state, weight_bytes });
-        self.messages() - 1
-    }
-
-    fn is_full(&self) -> bool {
-        self.slots.len() >= self.settings.limits.outstanding_commands_max
-    }
-}
-
-impl State {
-    /// Roughly how many bytes it keeps until its answer is taken.
-    fn weight_bytes(&self) -> usize {
-        match self {
-            State::Waiting => 0,
-            State::Gathering(gathering) => gathering.weight_bytes(),
-            State::Ready(answer) => answer::estimated_bytes(answer),
-        }
-    }
-}
-
-impl Slot {
-    fn waits(&self) -> bool {
-        !matches!(self.state, State::Ready(_))
-    }
-}
-
-/// A bulk lookup is answered when every name is.
-fn gathered(gathering: Gathering) -> State {
-    if gathering.is_complete() {
-        State::Ready(Answer::Names(gathering.into_results()))
-    } else {
-        State::Gathering(gathering)
-    }
-}
-
-impl Face for Session {
-    fn buffer_mut(&mut self) -> &mut [u8] {
-        self.inbound.room_mut()
-    }
-
-    fn commit(&mut self, count: usize) {
-        // Behind a message without an end there is nothing to be understood.
-        if !self.closing {
-            self.inbound.commit(count);
-        }
-    }
-
-    fn next(&mut self, now: Timestamp) -> Option<Step> {
+    /// The next command that is no lookup. Lookups before it gather in the run, which goes first.
+    fn advance(&mut self, now: Timestamp) -> Option<Step> {
         while !self.closing && !self.is_full() {
+            if self.lookup().is_some() {
+                if self.run.len() >= RUN_MAX {
+                    return None;
+                }
+                continue;
+            }
             match self.flat(now).or_else(|| self.whole_line(now)) {
                 Some(None) => continue,
                 Some(step) => return step,
@@ -280,36 +153,277 @@ impl Face for Session {
         None
     }
 
+    /// Reads one message if it is like the last VERIFY of one entity, as most are, and adds it to the run. `None` when it
+    /// is not: nothing has happened then.
+    #[inline]
+    fn lookup(&mut self) -> Option<()> {
+        let bytes = self.inbound.bytes();
+        let begin = self.scanner.next_start(bytes)?;
+        let len = bytes.len().checked_sub(begin)?;
+        let shape = self.shape.as_deref()?;
+        let slot = self.messages();
+        let run_slot = if self.run.is_empty() { slot } else { self.run_slot };
+        let place = u32::try_from(slot - run_slot).ok()?;
+        let mut entity = 0;
+        let run = &mut self.run;
+        let (length, id) = lookup::read_one(shape, self.inbound.padded(begin), len, &self.settings, |hash, name| {
+            entity = hash.front();
+            run.push(place, hash, name);
+        })?;
+        self.run_slot = run_slot;
+        self.scanner.accept(begin..begin + length);
+        self.malformed_in_a_row = 0;
+        let asked = answer::Asked { id, command: CommandKind::Verify, order: Order::default() };
+        self.slots.push_back(Slot { asked, entity, state: State::Waiting, weight_bytes: 0 });
+        Some(())
+    }
+
+    /// Reads one message, and answers it or says what to ask.
+    fn message(&mut self, range: Range<usize>, now: Timestamp) -> Option<Step> {
+        match self.read(range) {
+            Ok(message) => self.ask(message, now),
+            Err(rejected) => {
+                if rejected.fault.code == ErrorCode::Malformed {
+                    self.scanner.discard_line();
+                    self.count_malformed();
+                } else {
+                    self.malformed_in_a_row = 0;
+                }
+                self.reject(rejected);
+                None
+            }
+        }
+    }
+
+    /// Reads one message if it is flat, as nearly all single commands are. `None` when it is not, or when it is longer
+    /// than a message may be: nothing has happened then.
+    fn flat(&mut self, now: Timestamp) -> Option<Option<Step>> {
+        let bytes = self.inbound.bytes();
+        let begin = self.scanner.next_start(bytes)?;
+        let len = bytes.len().checked_sub(begin)?.min(self.settings.limits.bulk_message_bytes_max);
+        let bytes = self.inbound.padded(begin);
+        let (length, read) = message::read_flat(bytes, len, &self.principal, &self.settings)?;
+        if matches!(&read, Ok(Message { meaning: Meaning::One(CommandKind::Verify, _), .. })) {
+            self.shape = bytes.get(..length).and_then(lookup::shape_of).map(Box::new);
+        }
+        self.scanner.accept(begin..begin + length);
+        match read {
+            Ok(message) => Some(self.ask(message, now)),
+            Err(rejected) => {
+                self.malformed_in_a_row = 0;
+                self.reject(rejected);
+                Some(None)
+            }
+        }
+    }
+
+    /// Reads one message that probably fills a line, which spares looking for its end byte by byte. `None` when it
+    /// does not: nothing has happened then.
+    fn whole_line(&mut self, now: Timestamp) -> Option<Option<Step>> {
+        let range = self.scanner.guess(self.inbound.bytes())?;
+        let line = self.inbound.bytes().get(range.clone()).unwrap_or_default();
+        if let Some((id, lookups, gathering)) = lookup::read_many(line, &self.principal, &self.settings) {
+            self.scanner.accept(range);
+            return Some(self.ask(Message { id, meaning: Meaning::Many(lookups, gathering) }, now));
+        }
+        match self.read(range.clone()) {
+            Ok(message) => {
+                self.scanner.accept(range);
+                Some(self.ask(message, now))
+            }
+            Err(rejected) if rejected.fault.code == ErrorCode::Malformed => None,
+            Err(rejected) => {
+                self.scanner.accept(range);
+                self.malformed_in_a_row = 0;
+                self.reject(rejected);
+                Some(None)
+            }
+        }
+    }
+
+    fn read(&mut self, range: Range<usize>) -> Result<Message, Rejected> {
+        let mut parser = self.parser.borrow_mut();
+        let bytes = self.inbound.padded_mut(range.start);
+        message::read(&mut parser, bytes, range.len(), &self.principal, &self.settings)
+    }
+
+    fn ask(&mut self, Message { id, meaning }: Message, now: Timestamp) -> Option<Step> {
+        self.malformed_in_a_row = 0;
+        match meaning {
+            Meaning::One(kind, request) => {
+                let slot = self.push(id, kind, State::Waiting);
+                if let Some(last) = self.slots.back_mut() {
+                    last.entity = request.command.subject().hash.front();
+                    if let Command::Audit { page, .. } = &request.command {
+                        last.asked.order = page.order;
+                    }
+                }
+                return Some(Step { slot, asked: Asked::One(request) });
+            }
+            Meaning::Many(lookups, gathering) => {
+                let slot = self.push(id, CommandKind::VerifyMany, gathered(gathering));
+                let waits = self.slots.back().is_some_and(Slot::waits);
+                return waits.then_some(Step { slot, asked: Asked::Many(lookups) });
+            }
+            Meaning::Ping => self.push(id, CommandKind::Ping, State::Ready(Answer::Pong(now))),
+            Meaning::Capabilities => self.push(id, CommandKind::Capabilities, State::Ready(Answer::Capabilities)),
+        };
+        None
+    }
+
+    fn reject(&mut self, rejected: Rejected) {
+        let Rejected { id, command, fault } = rejected;
+        self.push(id, command, State::Ready(Answer::Rejected(fault)));
+    }
+
+    fn reject_bytes(&mut self, fault: Fault) {
+        self.reject(Rejected { id: None, command: CommandKind::Unknown, fault });
+    }
+
+    fn malformed(&mut self, what: Malformed) {
+        self.count_malformed();
+        self.reject_bytes(Fault::new(ErrorCode::Malformed, what.as_str()));
+    }
+
+    fn count_malformed(&mut self) {
+        self.malformed_in_a_row += 1;
+        self.closing |= self.malformed_in_a_row >= self.settings.limits.malformed_in_a_row_max;
+    }
+
+    /// Appends a slot and gives its number.
+    fn push(&mut self, id: Option<Id>, command: CommandKind, state: State) -> u64 {
+        let weight_bytes = state.weight_bytes();
+        self.unsent_bytes += weight_bytes;
+        let asked = answer::Asked { id, command, order: Order::default() };
+        self.slots.push_back(Slot { asked, entity: 0, state, weight_bytes });
+        self.messages() - 1
+    }
+
+    /// The slot with this number, if its answer was not taken.
+    fn slot_mut(&mut self, number: u64) -> Option<&mut Slot> {
+        let place = number.checked_sub(self.first).and_then(|place| usize::try_from(place).ok())?;
+        self.slots.get_mut(place)
+    }
+
+    /// Brings what was found by lookups that were asked together, and keeps their memory.
+    fn complete_each(&mut self, first: u64, mut lookups: Lookups) {
+        let mut found_bytes = 0;
+        for lookup in lookups.each() {
+            let Some(slot) = self.slot_mut(first + u64::from(lookup.place)).filter(|slot| slot.is_asked()) else {
+                continue;
+            };
+            slot.state = match lookup.found {
+                Found::Registered { kind, last_updated } if kind == KindCode::EXTENSION => {
+                    let kind = lookups.extension(lookup.place).cloned();
+                    let verified = |kind| Outcome::Verified(Verified { verified: true, kind, last_updated });
+                    // A table that finds an extension names it.
+                    let outcome = kind.map_or(Outcome::Unavailable(Unavailable::Failed), verified);
+                    State::Ready(Answer::Outcome(outcome))
+                }
+                found => State::Found(found),
+            };
+            slot.weight_bytes = answer::SHORT;
+            found_bytes += answer::SHORT;
+        }
+        self.unsent_bytes += found_bytes;
+        lookups.clear();
+        self.spare = Some(lookups);
+    }
+
+    fn is_full(&self) -> bool {
+        self.slots.len() >= self.settings.limits.outstanding_commands_max
+    }
+}
+
+impl State {
+    /// Roughly how many bytes it keeps until its answer is taken.
+    fn weight_bytes(&self) -> usize {
+        match self {
+            State::Waiting => 0,
+            State::Gathering(gathering) => gathering.weight_bytes(),
+            State::Found(_) => answer::SHORT,
+            State::Ready(answer) => answer::estimated_bytes(answer),
+        }
+    }
+}
+
+impl Slot {
+    fn waits(&self) -> bool {
+        !matches!(self.state, State::Found(_) | State::Ready(_))
+    }
+
+    fn is_asked(&self) -> bool {
+        matches!(self.state, State::Waiting)
+    }
+}
+
+/// A bulk lookup is answered when every name is.
+fn gathered(gathering: Gathering) -> State {
+    if gathering.is_complete() {
+        State::Ready(Answer::Names(gathering.into_results()))
+    } else {
+        State::Gathering(gathering)
+    }
+}
+
+impl Face for Session {
+    fn buffer_mut(&mut self) -> &mut [u8] {
+        self.inbound.room_mut()
+    }
+
+    fn commit(&mut self, count: usize) {
+        // Behind a message without an end there is nothing to be understood.
+        if !self.closing {
+            self.inbound.commit(count);
+        }
+    }
+
+    fn next(&mut self, now: Timestamp) -> Option<Step> {
+        if let Some(step) = self.behind.take() {
+            return Some(step);
+        }
+        let step = self.advance(now);
+        if self.run.is_empty() {
+            return step;
+        }
+        self.behind = step;
+        let empty = self.spare.take().unwrap_or_else(|| Lookups::new(self.principal.clone()));
+        Some(Step { slot: self.run_slot, asked: Asked::Each(mem::replace(&mut self.run, empty)) })
+    }
+
     fn complete(&mut self, slot: u64, outcome: Outcome) {
-        let place = slot.checked_sub(self.first).and_then(|place| usize::try_from(place).ok());
-        let Some(slot) = place.and_then(|place| self.slots.get_mut(place)) else { return };
+        let outcome = match outcome {
+            Outcome::VerifiedEach(lookups) => return self.complete_each(slot, lookups),
+            outcome => outcome,
+        };
+        let Some(slot) = self.slot_mut(slot) else { return };
         slot.state = match (mem::replace(&mut slot.state, State::Waiting), outcome) {
             // Answered already: the end of another part has failed the whole.
-            (State::Ready(answer), _) => {
-                slot.state = State::Ready(answer);
+            (answered @ (State::Ready(_) | State::Found(_)), _) => {
+                slot.state = answered;
                 return;
             }
             (State::Gathering(mut gathering), Outcome::VerifiedMany(part)) => {
-                gathering.fill(part);
+                gathering.fill(&part);
                 gathered(gathering)
             }
             (State::Waiting | State::Gathering(_), outcome) => State::Ready(Answer::Outcome(outcome)),
         };
-        let weight_bytes = slot.state.weight_bytes();
-        self.unsent_bytes = (self.unsent_bytes + weight_bytes).saturating_sub(slot.weight_bytes);
-        slot.weight_bytes = weight_bytes;
+        let before = mem::replace(&mut slot.weight_bytes, slot.state.weight_bytes());
+        let weight_bytes = slot.weight_bytes;
+        self.unsent_bytes = (self.unsent_bytes + weight_bytes).saturating_sub(before);
     }
 
     fn take_output(&mut self, out: &mut Vec<u8>) {
         let enough = out.len().saturating_add(OUTPUT_BYTES);
         while out.len() < enough
-            && let Some(Slot { asked, entity, state: State::Ready(answer), weight_bytes }) = self.slots.front()
+            && let Some(Slot { asked, entity, state, weight_bytes }) = self.slots.front()
         {
-            let status = answer::write(out, asked, answer, &self.settings);
-            let changed = matches!(
-                answer,
-                Answer::Outcome(Outcome::Registered { replayed: false, .. } | Outcome::Removed { replayed: false, .. })
-            );
+            let (status, changed) = match state {
+                State::Found(found) => (answer::write_found(out, asked.id.as_ref(), *found), false),
+                State::Ready(answer) => (answer::write(out, asked, answer, &self.settings), tells_of_change(answer)),
+                State::Waiting | State::Gathering(_) => break,
+            };
             self.records.push(Record { command: asked.command as u8, status: status.code(), entity: *entity, changed });
             self.unsent_bytes = self.unsent_bytes.saturating_sub(*weight_bytes);
             self.slots.pop_front();
@@ -366,13 +480,23 @@ impl Face for Session {
 
     fn release_memory(&mut self) {
         self.inbound.release_memory();
-        if self.slots.is_empty() {
+        if self.slots.is_empty() && self.slots.capacity() > KEPT_SLOTS {
             self.slots = VecDeque::new();
+            self.run = Lookups::new(self.principal.clone());
+            self.spare = None;
         }
-        if self.records.is_empty() {
+        if self.records.is_empty() && self.records.capacity() > KEPT_SLOTS {
             self.records = Vec::new();
         }
     }
+}
+
+/// Whether the answer tells of a change that took effect with it.
+fn tells_of_change(answer: &Answer) -> bool {
+    matches!(
+        answer,
+        Answer::Outcome(Outcome::Registered { replayed: false, .. } | Outcome::Removed { replayed: false, .. })
+    )
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "no machine has addresses of more than 64 bits")]

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::Unavailable;
+use crate::domain::{Unavailable, Verified};
 use crate::faces::repsec::Limits;
 use crate::faces::repsec::bulk::BadName;
 use crate::types::{Attributes, EntityError, HashKey, Principal};
@@ -74,6 +74,30 @@ fn verify_tells_whether_and_since_when() {
         format!("{absent},\"verified\":false}}")
     );
     assert_eq!(written(CommandKind::Remove, Outcome::Refused(Refusal::NotRegistered)), format!("{absent}}}"));
+}
+
+proptest! {
+    /// The quick way of the most frequent answer writes what the other writes.
+    #[test]
+    fn what_was_found_is_told_in_the_same_words(code in 1..9_u8, ms in 0..4_000_000_000_000_u64, id in prop_oneof![
+        Just(None), any::<u64>().prop_map(|id| Some(Id::Number(Number::Unsigned(id)))),
+        any::<String>().prop_map(|id| Some(Id::Text(id.into()))),
+    ]) {
+        let last_updated = Timestamp::from_unix_ms(ms);
+        let kind = Kind::from_code(code).unwrap();
+        let registered = Found::Registered { kind: crate::types::KindCode::new(code), last_updated };
+        for (found, outcome) in [
+            (registered, Outcome::Verified(Verified { verified: true, kind, last_updated })),
+            (Found::Nothing, Outcome::Refused(Refusal::NotRegistered)),
+            (Found::Unavailable(Unavailable::Failed), Outcome::Unavailable(Unavailable::Failed)),
+        ] {
+            let (mut quick, mut plain) = (Vec::new(), Vec::new());
+            let asked = Asked { id: id.clone(), command: CommandKind::Verify, order: Order::Ascending };
+            let status = write_found(&mut quick, id.as_ref(), found);
+            prop_assert_eq!(write(&mut plain, &asked, &Answer::Outcome(outcome), &settings()), status);
+            prop_assert_eq!(quick, plain);
+        }
+    }
 }
 
 #[test]

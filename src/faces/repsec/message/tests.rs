@@ -141,14 +141,16 @@ fn the_id_outlives_a_later_mistake() {
 #[test]
 fn one_bad_name_does_not_fail_the_others() {
     let message = read(r#"{"command":"VERIFY","entities":["B.example",1,"a.example","a..b","a.example"]}"#).unwrap();
-    let Meaning::Many(Bulk { subjects, .. }, gathering) = message.meaning else { panic!("no bulk lookup") };
-    assert_eq!(subjects, [(0, named("b.example")), (2, named("a.example")), (4, named("a.example"))]);
+    let Meaning::Many(lookups, gathering) = message.meaning else { panic!("no bulk lookup") };
+    let asked: Vec<_> = lookups.each().iter().map(|each| (each.place, each.hash, lookups.name(each))).collect();
+    let at = |place, name: &'static str| (place, named(name).hash, name.as_bytes());
+    assert_eq!(asked, [at(0, "b.example"), at(2, "a.example"), at(4, "a.example")]);
     let bad: Vec<bool> = gathering.into_results().iter().map(|result| matches!(result, NameResult::Bad(_))).collect();
     assert_eq!(bad, [false, true, false, true, false]);
 
     let typed = read(r#"{"command":"VERIFY","type":"ip","entities":["192.0.2.1","a.example"]}"#).unwrap();
-    let Meaning::Many(Bulk { subjects, .. }, gathering) = typed.meaning else { panic!("no bulk lookup") };
-    assert_eq!(subjects.len(), 1);
+    let Meaning::Many(lookups, gathering) = typed.meaning else { panic!("no bulk lookup") };
+    assert_eq!(lookups.len(), 1);
     let NameResult::Bad(why) = gathering.into_results()[1] else { panic!("accepted") };
     assert_eq!(why.code(), ErrorCode::TypeMismatch);
 }
@@ -162,7 +164,7 @@ fn only_a_bulk_lookup_may_be_long() {
     assert_eq!(fault(&ping(limit + 1)).code, ErrorCode::MessageTooLarge);
     let bulk = format!("{{\"command\":\"VERIFY\",\"entities\":[{}\"a.example\"]}}", "\"a.example\",".repeat(9999));
     assert!(bulk.len() > limit);
-    assert!(matches!(read(&bulk).unwrap().meaning, Meaning::Many(bulk, _) if bulk.subjects.len() == 10_000));
+    assert!(matches!(read(&bulk).unwrap().meaning, Meaning::Many(lookups, _) if lookups.len() == 10_000));
 }
 
 #[test]

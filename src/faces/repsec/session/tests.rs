@@ -25,19 +25,13 @@ fn session() -> Session {
 
 /// What a store says of a command: a function of the command alone, so that answers can be compared.
 fn outcomes(asked: &Asked) -> Vec<Outcome> {
-    let verified =
-        |text: &str| Verified { verified: text.len().is_multiple_of(2), kind: Kind::Domain, last_updated: NOW };
     let request = match asked {
         Asked::One(request) => request,
-        Asked::Bulk(bulk) => {
-            // Three shards, each with its part of the names.
-            let mut parts: Vec<Vec<_>> = vec![Vec::new(); 3];
-            for (position, Named { hash, entity }) in &bulk.subjects {
-                let text = entity.as_str();
-                parts[hash.shard(3)].push((*position, (text.len() % 3 > 0).then(|| verified(text))));
-            }
-            return parts.into_iter().map(Outcome::VerifiedMany).collect();
+        // Three shards, each with its part of the names.
+        Asked::Many(lookups) => {
+            return looked_up(lookups, |name| name.len() % 3 > 0).map(Outcome::VerifiedMany).collect();
         }
+        Asked::Each(lookups) => return looked_up(lookups, |_| true).map(Outcome::VerifiedEach).collect(),
     };
     let Named { entity, .. } = request.command.subject();
     let sequence = Sequence::new(u64::try_from(entity.as_str().len()).unwrap());
@@ -46,9 +40,29 @@ fn outcomes(asked: &Asked) -> Vec<Outcome> {
             Outcome::Registered { entity: entity.clone(), sequence, time: NOW, replayed: request.once.is_some() }
         }
         Command::Remove { .. } => Outcome::Refused(Refusal::NotRegistrant),
-        Command::Verify { .. } => Outcome::Verified(verified(entity.as_str())),
+        Command::Verify { .. } => Outcome::Verified(Verified { verified: true, kind: Kind::Domain, last_updated: NOW }),
         Command::Audit { .. } => Outcome::Unavailable(Unavailable::Overloaded),
     }]
+}
+
+fn looked_up(lookups: &Lookups, is_registered: fn(&[u8]) -> bool) -> impl Iterator<Item = Lookups> {
+    (0..3).map(move |shard| {
+        let mut part = lookups.part(|lookup| lookup.hash.shard(3) == shard);
+        let (names, each) = part.each_mut();
+        for lookup in each {
+            if is_registered(lookup.name_in(names)) {
+                lookup.found = Found::Registered { kind: KindCode::new(1), last_updated: NOW };
+            }
+        }
+        part
+    })
+}
+
+/// Lookups at these places, of which nothing was found.
+fn nothing_at(places: &[u32]) -> Lookups {
+    let mut lookups = Lookups::new(Principal::Anonymous);
+    places.iter().for_each(|place| lookups.push(*place, HashKey::new([7; 16]).hash(""), b""));
+    lookups
 }
 
 /// What a conversation leaves behind.
@@ -91,7 +105,7 @@ fn converse(mut session: Session, stream: &[u8], pieces: &[usize], patience: &[u
             progress = true;
         }
         session.take_records(&mut |record| {
-            records.push((record.command, record.status, record.entity.is_some()));
+            records.push((record.command, record.status, record.entity != 0));
         });
         if !progress {
             break;
@@ -234,16 +248,16 @@ fn what_comes_twice_or_for_nobody_is_ignored() {
     session.receive(b"{\"command\":\"VERIFY\",\"entities\":[\"a.example\",\"b.example\"]}");
     let slot = session.next(NOW).unwrap().slot;
     session.complete(7, Outcome::Unavailable(Unavailable::Failed));
-    session.complete(slot, Outcome::VerifiedMany(vec![(0, None)]));
+    session.complete(slot, Outcome::VerifiedMany(nothing_at(&[0])));
     assert!(!session.output_ready());
     // A part that fails ends the whole; the part that comes after it is late.
     session.complete(slot, Outcome::Unavailable(Unavailable::Overloaded));
-    session.complete(slot, Outcome::VerifiedMany(vec![(1, None)]));
+    session.complete(slot, Outcome::VerifiedMany(nothing_at(&[1])));
     let mut out = Vec::new();
     session.take_output(&mut out);
     let answer: serde_json::Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(answer["error"], "overloaded");
-    session.complete(slot, Outcome::VerifiedMany(vec![(1, None)]));
+    session.complete(slot, Outcome::VerifiedMany(nothing_at(&[1])));
     assert!(!session.output_ready() && session.outstanding() == 0);
     assert_eq!(session.unsent_bytes(), 0);
 }
