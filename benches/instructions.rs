@@ -99,7 +99,7 @@ impl Core {
                 sequence: Sequence::new(number + 1),
                 updated: NOW,
                 registrant: "",
-                attributes: "",
+                attributes: None,
             };
             table.put(KEY.hash(&name), &name, &standing);
         }

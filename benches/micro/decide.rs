@@ -1,7 +1,7 @@
 //! How long does it take to decide a command, once the standing of its entity is known?
 //!
 //! Workload: an entity with 69 bytes of attributes. "VERIFY" claims that it is registered, "VERIFY of attributes" names
-//! one of its three, "VERIFY of a digest" makes a SHA-256 of them all. "REGISTER" is of an entity that is not
+//! all of them, "VERIFY of a part" one of the three, which only its last event can decide; "VERIFY of a digest" likewise. "REGISTER" is of an entity that is not
 //! registered, and takes effect, as does "REMOVE"; "REGISTER again" is refused.
 //!
 //! What the numbers are not: the finding of the standing (`table`), or what follows from the decision.
@@ -34,6 +34,10 @@ fn is_verified(decision: &Decision) -> bool {
     matches!(decision, Decision::Answers(verified) if verified.verified)
 }
 
+fn is_read(decision: &Decision) -> bool {
+    *decision == Decision::ReadHistory
+}
+
 fn is_registration(decision: &Decision) -> bool {
     matches!(decision, Decision::Happens(Change::Registered { attributes }) if attributes.as_str() == ATTRIBUTES)
 }
@@ -48,16 +52,18 @@ pub fn measure(criterion: &mut Criterion) {
         sequence: Sequence::new(1),
         updated: workload::time_of(1),
         registrant: registrant.name(),
-        attributes: ATTRIBUTES,
+        attributes: KEY.fingerprint(&Attributes::from_canonical(ATTRIBUTES)),
     };
-    let context = Context { now: workload::time_of(2), last: Sequence::new(1), digest_of: &sha256 };
-    let attributes = Claim::Attributes(Attributes::from_canonical(CLAIMED));
+    let context = Context { now: workload::time_of(2), last: Sequence::new(1), key: KEY, digest_of: &sha256 };
+    let attributes = Claim::Attributes(Attributes::from_canonical(ATTRIBUTES));
+    let part = Claim::Attributes(Attributes::from_canonical(CLAIMED));
     let digest = Claim::Digest(Box::new(Digest(sha256(ATTRIBUTES))));
     type Expected = fn(&Decision) -> bool;
-    let cases: [(&str, Option<&Standing<'_>>, Command, Expected); 6] = [
+    let cases: [(&str, Option<&Standing<'_>>, Command, Expected); 7] = [
         ("VERIFY", Some(&standing), verify(Claim::Registered), is_verified),
         ("VERIFY of attributes", Some(&standing), verify(attributes), is_verified),
-        ("VERIFY of a digest", Some(&standing), verify(digest), is_verified),
+        ("VERIFY of a part", Some(&standing), verify(part), is_read),
+        ("VERIFY of a digest", Some(&standing), verify(digest), is_read),
         ("REGISTER", None, register(), is_registration),
         ("REGISTER again", Some(&standing), register(), |decision| {
             *decision == Decision::Refused(Refusal::AlreadyRegistered)

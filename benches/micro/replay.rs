@@ -59,7 +59,8 @@ impl Filled {
 
     fn table(&self) -> Current {
         let mut table = Current::new(self.store.identity().hash_key);
-        self.replay(|hash, event| table.put(hash, event.entity.as_str(), &apply(&event)));
+        let key = table.key();
+        self.replay(|hash, event| table.put(hash, event.entity.as_str(), &apply(&event, key)));
         table
     }
 

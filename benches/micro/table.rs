@@ -43,7 +43,7 @@ impl Map for Ours {
 
     fn insert(&mut self, event: &Event) {
         let name = event.entity.as_str();
-        self.0.put(KEY.hash(name), name, &apply(event));
+        self.0.put(KEY.hash(name), name, &apply(event, KEY));
     }
 
     fn has(&self, name: &str) -> bool {

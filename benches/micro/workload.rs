@@ -155,7 +155,7 @@ pub fn table(names: &Names, count: u64) -> Current {
     let mut table = Current::new(KEY);
     for event in registrations(names, count) {
         let name = event.entity.as_str();
-        table.put(KEY.hash(name), name, &apply(&event));
+        table.put(KEY.hash(name), name, &apply(&event, KEY));
     }
     table
 }

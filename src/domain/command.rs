@@ -1,6 +1,7 @@
 //! What may be asked of the store.
 
 use super::lookup::Lookups;
+use crate::types::attributes::{covers, object_text};
 use crate::types::{Attributes, Digest, Entity, EntityHash, Once, Principal, Sequence, Timestamp};
 
 /// A command with who asks it and what makes its repetition recognizable.
@@ -97,6 +98,17 @@ pub enum Claim {
     Attributes(Attributes),
     /// That the canonical attributes as a whole have this digest.
     Digest(Box<Digest>),
+}
+
+impl Claim {
+    /// Whether the claim holds for an entity that is registered with these attributes. `digest_of` is SHA-256.
+    pub fn holds_for(&self, attributes: &Attributes, digest_of: impl Fn(&str) -> [u8; 32]) -> bool {
+        match self {
+            Claim::Registered => true,
+            Claim::Attributes(asked) => covers(attributes.as_str(), asked.as_str()),
+            Claim::Digest(digest) => digest_of(object_text(attributes.as_str())) == digest.0,
+        }
+    }
 }
 
 /// A moment in the past.

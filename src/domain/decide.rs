@@ -1,9 +1,9 @@
 //! What a command means for the standing it meets.
 
-use crate::types::{Attributes, Principal, Sequence, Timestamp};
+use crate::types::{Attributes, HashKey, Principal, Sequence, Timestamp};
 
 use super::command::{At, Claim, Command, Request};
-use super::event::Change;
+use super::event::{Change, Event};
 use super::outcome::Verified;
 use super::refusal::Refusal;
 use super::standing::Standing;
@@ -28,6 +28,8 @@ pub struct Context<'a> {
     pub now: Timestamp,
     /// The last place of the log that is taken, durable or not.
     pub last: Sequence,
+    /// The store's key.
+    pub key: HashKey,
     /// SHA-256.
     pub digest_of: &'a dyn Fn(&str) -> [u8; 32],
 }
@@ -40,10 +42,7 @@ pub fn decide(standing: Option<&Standing<'_>>, request: &Request, context: &Cont
     match &request.command {
         Command::Register { attributes, .. } => decide_register(standing, attributes),
         Command::Remove { .. } => decide_remove(standing, &request.principal),
-        Command::Verify { claim, at: None, .. } => match decide_verify(standing, claim, context.digest_of) {
-            Ok(verified) => Decision::Answers(verified),
-            Err(refusal) => Decision::Refused(refusal),
-        },
+        Command::Verify { claim, at: None, .. } => decide_verify(standing, claim, context),
         Command::Verify { at: Some(at), .. } => decide_verify_at(standing, *at, context),
         Command::Audit { .. } if standing.is_some() => Decision::ReadHistory,
         Command::Audit { .. } => Decision::Refused(Refusal::UnknownEntity),
@@ -66,22 +65,45 @@ fn decide_remove(standing: Option<&Standing<'_>>, principal: &Principal) -> Deci
     }
 }
 
-/// Decides a claim about the standing that an entity has, or had at some moment.
+fn decide_verify(standing: Option<&Standing<'_>>, claim: &Claim, context: &Context<'_>) -> Decision {
+    match decide_registered(standing) {
+        Ok(registered) => match standing.and_then(|it| it.fulfils(claim, context.key, context.digest_of)) {
+            Some(verified) => Decision::Answers(Verified { verified, ..registered }),
+            None => Decision::ReadHistory,
+        },
+        Err(refusal) => Decision::Refused(refusal),
+    }
+}
+
+/// Decides whether an entity is registered, without any claim about its attributes.
 ///
 /// # Errors
 /// [`Refusal::NotRegistered`].
-pub fn decide_verify(
-    standing: Option<&Standing<'_>>,
+fn decide_registered(standing: Option<&Standing<'_>>) -> Result<Verified, Refusal> {
+    match standing {
+        Some(standing) if standing.registered => {
+            Ok(Verified { verified: true, kind: standing.kind.clone(), last_updated: standing.updated })
+        }
+        _ => Err(Refusal::NotRegistered),
+    }
+}
+
+/// Decides a claim about an entity after its last event, or after the last one before some moment.
+///
+/// # Errors
+/// [`Refusal::NotRegistered`].
+pub fn decide_claim(
+    last: Option<&Event>,
     claim: &Claim,
     digest_of: &dyn Fn(&str) -> [u8; 32],
 ) -> Result<Verified, Refusal> {
-    match standing {
-        Some(standing) if standing.registered => Ok(Verified {
-            verified: standing.fulfils(claim, digest_of),
-            kind: standing.kind.clone(),
-            last_updated: standing.updated,
+    match last.map(|event| (event, &event.change)) {
+        Some((event, Change::Registered { attributes })) => Ok(Verified {
+            verified: claim.holds_for(attributes, digest_of),
+            kind: event.entity.kind().clone(),
+            last_updated: event.time,
         }),
-        _ => Err(Refusal::NotRegistered),
+        Some((_, Change::Removed)) | None => Err(Refusal::NotRegistered),
     }
 }
 

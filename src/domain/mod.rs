@@ -17,7 +17,7 @@ pub mod standing;
 
 pub use apply::apply;
 pub use command::{Asked, At, Claim, Command, Named, Order, Page, Request};
-pub use decide::{Context, Decision, decide, decide_verify};
+pub use decide::{Context, Decision, decide, decide_claim};
 pub use event::{Change, Event};
 pub use lookup::{Found, Lookup, Lookups};
 pub use outcome::{HistoryPage, Outcome, Unavailable, Verified};

@@ -1,7 +1,6 @@
 //! What is true of an entity now.
 
-use crate::types::attributes::{covers, object_text};
-use crate::types::{Attributes, Kind, Sequence, Timestamp};
+use crate::types::{Attributes, Fingerprint, HashKey, Kind, Sequence, Timestamp};
 
 use super::command::Claim;
 
@@ -19,20 +18,24 @@ pub struct Standing<'a> {
     pub updated: Timestamp,
     /// The name of the principal who registered it; empty for the anonymous one, and after removal.
     pub registrant: &'a str,
-    /// The stored text of its [`Attributes`]; empty after removal.
-    pub attributes: &'a str,
+    /// What stands for its attributes, which are in its last event; `None` where it has none, and after removal.
+    pub attributes: Option<Fingerprint>,
 }
 
 impl Standing<'_> {
-    /// Whether the claim holds for this standing. An entity that is not registered fulfils none.
+    /// Whether the claim holds for this standing, as far as it can be told without the attributes themselves. `None`:
+    /// the last event of the entity must be read. An entity that is not registered fulfils no claim.
     ///
-    /// `digest_of` is SHA-256, handed in so that this floor needs no cryptography.
-    pub fn fulfils(&self, claim: &Claim, digest_of: impl Fn(&str) -> [u8; 32]) -> bool {
-        self.registered
-            && match claim {
-                Claim::Registered => true,
-                Claim::Attributes(asked) => covers(self.attributes, Attributes::as_str(asked)),
-                Claim::Digest(digest) => digest_of(object_text(self.attributes)) == digest.0,
-            }
+    /// `key` is that of the fingerprint. `digest_of` is SHA-256, handed in so that this floor needs no cryptography.
+    pub fn fulfils(&self, claim: &Claim, key: HashKey, digest_of: impl Fn(&str) -> [u8; 32]) -> Option<bool> {
+        match (claim, self.attributes) {
+            _ if !self.registered => Some(false),
+            (Claim::Registered, _) => Some(true),
+            (Claim::Attributes(asked), _) if asked.is_empty() => Some(true),
+            (_, None) => Some(claim.holds_for(&Attributes::none(), digest_of)),
+            // Exactly what is registered. A part of it may be claimed as well, and another fingerprint does not tell.
+            (Claim::Attributes(asked), known) if key.fingerprint(asked) == known => Some(true),
+            (Claim::Attributes(_) | Claim::Digest(_), Some(_)) => None,
+        }
     }
 }

@@ -20,8 +20,8 @@ use std::sync::Arc;
 use sha2::Digest as _;
 
 use crate::domain::{
-    Asked, At, Change, Claim, Command, Context, Decision, Event, Lookups, Named, Outcome, Refusal, Request,
-    Unavailable, apply, decide,
+    Asked, At, Change, Command, Context, Decision, Event, Lookups, Named, Outcome, Refusal, Request, Unavailable,
+    apply, decide,
 };
 use crate::projection::{Claimed, Current, Nonces};
 use crate::types::limits::REPLAY_WINDOW_S;
@@ -70,7 +70,8 @@ pub enum Effect<T> {
     Read {
         /// To whom.
         tag: T,
-        /// The command: AUDIT, or VERIFY of a moment in the past.
+        /// The command: AUDIT, VERIFY of a moment in the past, or VERIFY of a claim about attributes, which are in the
+        /// entity's last event.
         command: Box<Command>,
         /// The entity's last event when the command was decided. What happened later, it does not see: commands take
         /// effect in their order, and history is read after the command behind this one may have been decided.
@@ -151,16 +152,11 @@ impl<T: Copy> Engine<T> {
             Err((outcome, depends_on)) => return self.answer(tag, depends_on, outcome, effects),
         };
         let subject = request.command.subject();
-        let standing = match &request.command {
-            Command::Verify { claim: Claim::Registered, .. } => {
-                self.table.standing_without_attributes(subject.hash, subject.entity.as_str())
-            }
-            _ => self.table.standing(subject.hash, subject.entity.as_str()),
-        };
+        let standing = self.table.standing(subject.hash, subject.entity.as_str());
         // What a command saw may be an event that is not durable yet; then its answer waits for that event.
         let saw = standing.as_ref().map_or(Sequence::ZERO, |standing| standing.sequence);
         let kind = standing.as_ref().map(|standing| standing.kind.clone());
-        let context = Context { now, last: self.sequencer.last(), digest_of: &sha256 };
+        let context = Context { now, last: self.sequencer.last(), key: self.table.key(), digest_of: &sha256 };
         let decision = decide(standing.as_ref(), &request, &context);
         if let (Some(nonce), false) = (claimed, matches!(decision, Decision::Happens(_))) {
             self.nonces.release(nonce);
@@ -229,7 +225,7 @@ impl<T: Copy> Engine<T> {
             _ => entity,
         };
         let event = Event { sequence, time, principal, once, entity, change };
-        self.table.put(hash, event.entity.as_str(), &apply(&event));
+        self.table.put(hash, event.entity.as_str(), &apply(&event, self.table.key()));
         if let Some(nonce) = claimed {
             self.nonces.settle(nonce, sequence, time);
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Found, Verified};
+use crate::domain::{Claim, Found, Verified};
 use crate::types::{Attributes, HashKey, Kind, Nonce, Principal};
 
 const KEY: HashKey = HashKey::new([9; 16]);
@@ -40,7 +40,7 @@ enum Move {
     },
     Verify {
         name: usize,
-        attributes: usize,
+        claim: usize,
     },
     /// The disk catches up with this many events.
     Sync(u64),
@@ -50,13 +50,41 @@ const NAMES: [&str; 3] = ["a.example", "b.example", "192.0.2.1"];
 const WHO: [&str; 2] = ["", "bob"];
 const ATTRIBUTES: [&str; 3] = ["", "{\"a\":1}", "{\"a\":2,\"b\":\"x\"}"];
 
+/// What is claimed in the laws, and which of `ATTRIBUTES` fulfil it.
+fn claims() -> Vec<Claim> {
+    let attributes = |text: &str| Claim::Attributes(Attributes::from_canonical(text));
+    let digest = |text| Claim::Digest(Box::new(crate::types::Digest(sha256(text))));
+    vec![
+        Claim::Registered,
+        attributes(""),
+        attributes("{\"a\":1}"),
+        attributes("{\"a\":2,\"b\":\"x\"}"),
+        attributes("{\"a\":2}"),
+        attributes("{\"c\":2}"),
+        digest("{}"),
+        digest(ATTRIBUTES[1]),
+    ]
+}
+
+const CLAIMS: usize = HOLDS.len();
+const HOLDS: [[bool; 3]; 8] = [
+    [true, true, true],
+    [true, true, true],
+    [false, true, false],
+    [false, false, true],
+    [false, false, true],
+    [false, false, false],
+    [true, false, false],
+    [false, true, false],
+];
+
 fn any_move() -> impl Strategy<Value = Move> {
     let nonce = || prop::option::of(0..4_usize);
     prop_oneof![
         4 => (0..3_usize, 0..2_usize, nonce(), 0..3_usize)
             .prop_map(|(name, who, nonce, attributes)| Move::Register { name, who, nonce, attributes }),
         3 => (0..3_usize, 0..2_usize, nonce()).prop_map(|(name, who, nonce)| Move::Remove { name, who, nonce }),
-        3 => (0..3_usize, 0..3_usize).prop_map(|(name, attributes)| Move::Verify { name, attributes }),
+        3 => (0..3_usize, 0..CLAIMS).prop_map(|(name, claim)| Move::Verify { name, claim }),
         2 => (1..4_u64).prop_map(Move::Sync),
     ]
 }
@@ -149,12 +177,13 @@ proptest! {
                     let outcome = model.change(now, name, who, nonce, None);
                     (name, request(WHO[who], once(nonce, now), command), outcome)
                 }
-                Move::Verify { name, attributes } => {
-                    let claim = Claim::Attributes(Attributes::from_canonical(ATTRIBUTES[attributes]));
+                Move::Verify { name, claim } => {
+                    let asked = claim;
+                    let claim = claims().swap_remove(asked);
                     let command = Command::Verify { subject: named(NAMES[name]), claim, at: None };
                     let outcome = match model.lives.get(&name) {
                         Some(Some((_, registered))) => Outcome::Verified(crate::domain::Verified {
-                            verified: attributes == 0 || attributes == *registered,
+                            verified: HOLDS[asked][*registered],
                             kind: named(NAMES[name]).entity.kind().clone(),
                             last_updated: Timestamp::ZERO,
                         }),
@@ -190,14 +219,42 @@ proptest! {
         let mut rebuilt = Current::new(KEY);
         for (place, event) in events.iter().enumerate() {
             prop_assert_eq!(event.sequence, Sequence::new(place as u64 + 1), "dense, in order");
-            rebuilt.put(KEY.hash(event.entity.as_str()), event.entity.as_str(), &apply(event));
+            rebuilt.put(KEY.hash(event.entity.as_str()), event.entity.as_str(), &apply(event, KEY));
         }
         prop_assert_eq!(rebuilt.state_hash(), engine.table().state_hash());
         // Applying part of the log twice, as recovery from a snapshot does, changes nothing.
         for event in events.iter().skip(events.len() / 2) {
-            rebuilt.put(KEY.hash(event.entity.as_str()), event.entity.as_str(), &apply(event));
+            rebuilt.put(KEY.hash(event.entity.as_str()), event.entity.as_str(), &apply(event, KEY));
         }
         prop_assert_eq!(rebuilt.state_hash(), engine.table().state_hash());
+    }
+}
+
+/// What is registered exactly as it is claimed, or cannot be, is known without the log.
+#[test]
+fn a_claim_is_decided_in_memory_where_that_is_possible() {
+    let now = Timestamp::from_unix_s(1);
+    for (registered, attributes) in ATTRIBUTES.into_iter().enumerate() {
+        let mut engine = fresh();
+        let mut effects = Vec::new();
+        let attributes = Attributes::from_canonical(attributes);
+        let register = Command::Register { subject: named("a.example"), attributes: attributes.clone() };
+        engine.step(now, Input::Asked { tag: 0, asked: request("", None, register) }, &mut effects);
+        engine.step(now, Input::Durable(Sequence::new(1)), &mut effects);
+        for (number, claim) in claims().into_iter().enumerate() {
+            effects.clear();
+            let exact = claim == Claim::Attributes(attributes.clone());
+            let verify = Command::Verify { subject: named("a.example"), claim, at: None };
+            engine.step(now, Input::Asked { tag: 1, asked: request("", None, verify) }, &mut effects);
+            let in_memory = exact || registered == 0 || number < 2;
+            match &effects[..] {
+                [Effect::Answer { outcome: Outcome::Verified(verified), .. }] if in_memory => {
+                    assert_eq!(verified.verified, HOLDS[number][registered]);
+                }
+                [Effect::Read { up_to, .. }] if !in_memory => assert_eq!(*up_to, Sequence::new(1)),
+                other => panic!("{other:?}"),
+            }
+        }
     }
 }
 
@@ -334,7 +391,21 @@ fn check(
                 prop_assert_eq!(Some(outcome), expected[tag].take());
                 *answered += 1;
             }
-            Effect::Read { .. } => prop_assert!(false, "nobody asked for history"),
+            // The reader thread: it has the log as far as it is durable, and finds the event that the command saw.
+            Effect::Read { tag, command, up_to } => {
+                prop_assert!(up_to.value() <= durable, "the log is read before its sync");
+                let Command::Verify { subject, claim, at: None } = *command else {
+                    prop_assert!(false, "nobody asked for history");
+                    continue;
+                };
+                let tag = usize::try_from(tag).unwrap();
+                let last = &events[usize::try_from(up_to.value()).unwrap() - 1];
+                prop_assert_eq!(&last.entity, &subject.entity);
+                let mut verified = crate::domain::decide_claim(Some(last), &claim, &sha256).unwrap();
+                verified.last_updated = Timestamp::ZERO;
+                prop_assert_eq!(Some(Outcome::Verified(verified)), expected[tag].take());
+                *answered += 1;
+            }
         }
     }
     Ok(())

@@ -33,6 +33,11 @@ pub enum Question {
         /// The moment.
         at: At,
     },
+    /// The entity's event at the place up to which is read.
+    Last {
+        /// The entity.
+        subject: Named,
+    },
 }
 
 /// What a reader found.
@@ -113,5 +118,6 @@ fn answer(history: &History, question: &Question, up_to: Sequence) -> Result<Rea
     match question {
         Question::Page { subject, page } => history.page(subject, page, up_to).map(Reading::Page),
         Question::StandingAt { subject, at } => history.standing_at(subject, *at, up_to).map(Reading::StandingAt),
+        Question::Last { subject } => history.event_at(subject, up_to).map(Some).map(Reading::StandingAt),
     }
 }

@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 use crate::domain::{At, Event, HistoryPage, Named, Order, Page};
 use crate::types::{EntityHash, Sequence, Timestamp};
 
-use super::batch::Batch;
+use super::batch::{BATCH_EVENTS_LIMIT, Batch};
 use super::fields::Malformed;
 use super::key::{entity_key, log_key, read_entity_key};
 use super::writes::{Area, Scan};
@@ -83,6 +83,27 @@ impl History {
         };
         let range = Range { hash: subject.hash, from: 1, to, order: Order::Descending };
         Ok(self.events(subject, range, 1)?.pop())
+    }
+
+    /// The event at this place, which MUST be durable and concern this entity. One value of the log is read.
+    ///
+    /// # Errors
+    /// `Corrupt` when there is no such event, or it concerns another entity; or `Io`.
+    pub fn event_at(&self, subject: &Named, place: Sequence) -> Result<Event, LogError> {
+        let corrupt = |why| LogError::corrupt(place, "a batch", why);
+        // The batch that holds it is the last one that begins up to there.
+        let first = Sequence::new(place.value().saturating_sub(BATCH_EVENTS_LIMIT as u64));
+        let scan = Scan::range(Area::Log, log_key(first), log_key(place.next())).backwards();
+        let mut found = None;
+        self.store.scan(&scan, |_, value| {
+            found = Some(Batch::read(value).and_then(|batch| batch.event(place)).map_err(corrupt)?);
+            Ok(ControlFlow::Break(()))
+        })?;
+        match found {
+            Some(event) if event.entity.as_str() == subject.entity.as_str() => Ok(event),
+            Some(_) => Err(corrupt(Malformed("an event concerns another entity than the table says"))),
+            None => Err(corrupt(Malformed("an event that the table knows is missing"))),
+        }
     }
 
     /// The first `count` events of the range that concern this very entity.

@@ -8,7 +8,7 @@
 //! (u32), records, BLAKE3 of everything before. A record begins with its tag: 1 is an entity, 2 a nonce. Which
 //! snapshot is complete says the marker in the meta area, which is written last.
 
-use crate::types::{EntityHash, Kind, Sequence, Timestamp};
+use crate::types::{EntityHash, Fingerprint, Kind, Sequence, Timestamp};
 
 use super::fields::{Fields, Malformed, put_text, put_varint, seal, unseal};
 use super::writes::{Area, Writes};
@@ -17,6 +17,8 @@ const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 20;
 const ENTITY: u8 = 1;
 const NONCE: u8 = 2;
+const REGISTERED: u8 = 1;
+const HAS_ATTRIBUTES: u8 = 2;
 const MARKER: &[u8] = b"snapshot";
 
 /// What a shard holds about one entity that has ever been registered.
@@ -36,8 +38,8 @@ pub struct SnapshotEntry<'a> {
     pub time: Timestamp,
     /// The name of who registered it.
     pub registrant: &'a str,
-    /// Its attributes as stored text.
-    pub attributes: &'a str,
+    /// What stands for its attributes; `None` where it has none.
+    pub attributes: Option<Fingerprint>,
 }
 
 /// A nonce that must be remembered (P8), by the names under which the engine remembers it.
@@ -116,12 +118,14 @@ impl SnapshotWriter {
         let bytes = &mut self.chunk.bytes;
         bytes.extend_from_slice(&entry.hash.to_be_bytes());
         bytes.push(entry.kind.code());
-        bytes.push(u8::from(entry.registered));
+        bytes.push(u8::from(entry.registered) | if entry.attributes.is_some() { HAS_ATTRIBUTES } else { 0 });
         put_varint(bytes, entry.sequence.value());
         put_varint(bytes, entry.time.unix_ms());
         put_text(bytes, entry.text);
         put_text(bytes, entry.registrant);
-        put_text(bytes, entry.attributes);
+        if let Some(print) = entry.attributes {
+            bytes.extend_from_slice(&print.to_le_bytes());
+        }
         if let Kind::Extension(name) = &entry.kind {
             put_text(bytes, name);
         }
@@ -211,19 +215,23 @@ pub(super) fn read_chunk(snapshot: u64, bytes: &[u8], visit: &mut dyn FnMut(Reco
 fn read_entry<'a>(fields: &mut Fields<'a>) -> Result<SnapshotEntry<'a>, Malformed> {
     let hash = EntityHash::from_be_bytes(fields.array()?);
     let code = fields.u8()?;
-    let registered = match fields.u8()? {
-        0 => false,
-        1 => true,
-        _ => return Err(Malformed("an entity is neither registered nor not")),
-    };
+    let flags = fields.u8()?;
+    if flags & !(REGISTERED | HAS_ATTRIBUTES) != 0 {
+        return Err(Malformed("an entity has flags that are unknown"));
+    }
     let sequence = Sequence::new(fields.varint()?);
     let time = Timestamp::from_unix_ms(fields.varint()?);
-    let (text, registrant, attributes) = (fields.text()?, fields.text()?, fields.text()?);
+    let (text, registrant) = (fields.text()?, fields.text()?);
+    let attributes = match flags & HAS_ATTRIBUTES {
+        0 => None,
+        _ => Some(Fingerprint::from_le_bytes(fields.array()?)),
+    };
     let kind = match Kind::from_code(code) {
         Some(kind) => kind,
         None if code == u8::MAX => Kind::Extension(fields.text()?.into()),
         None => return Err(Malformed("an entity's kind is unknown")),
     };
+    let registered = flags & REGISTERED != 0;
     Ok(SnapshotEntry { hash, kind, text, registered, sequence, time, registrant, attributes })
 }
 

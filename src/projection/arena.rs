@@ -41,21 +41,21 @@ pub(super) struct Arena {
 }
 
 impl Arena {
-    /// Appends a record and says where.
+    /// Appends a record of so many bytes, says where, and gives it to be written. Its bytes are zero.
     ///
     /// # Panics
-    /// When the record is longer than a chunk; the limits of entities and attributes forbid it.
-    pub(super) fn push(&mut self, record: &[u8]) -> Place {
-        assert!(record.len() <= CHUNK_BYTES, "a record of {} bytes", record.len());
-        let fits = self.chunks.last().is_some_and(|chunk| chunk.len() + record.len() <= CHUNK_BYTES);
+    /// When the record is longer than a chunk; the limits of entities forbid it.
+    pub(super) fn push(&mut self, bytes: usize) -> (Place, &mut [u8]) {
+        assert!(bytes <= CHUNK_BYTES, "a record of {bytes} bytes");
+        let fits = self.chunks.last().is_some_and(|chunk| chunk.len() + bytes <= CHUNK_BYTES);
         if !fits {
             self.chunks.push(Vec::with_capacity(CHUNK_BYTES));
         }
         let last = self.chunks.len() - 1;
         let chunk = &mut self.chunks[last];
-        let place = Place::new(last, chunk.len());
-        chunk.extend_from_slice(record);
-        place
+        let begin = chunk.len();
+        chunk.resize(begin + bytes, 0);
+        (Place::new(last, begin), &mut chunk[begin..])
     }
 
     /// The bytes from a place to the end of its chunk; empty where the chunk ends there.
@@ -78,6 +78,11 @@ impl Arena {
         } else {
             self.chunks.get(chunk + 1).filter(|next| !next.is_empty()).map(|_| Place::new(chunk + 1, 0))
         }
+    }
+
+    /// What was written into each chunk.
+    pub(super) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
+        self.chunks.iter().map(Vec::as_slice)
     }
 
     /// Bytes held from the allocator.

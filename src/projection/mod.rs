@@ -5,9 +5,12 @@
 
 mod arena;
 pub mod current;
+mod index;
+mod names;
 pub mod nonces;
+mod record;
 pub mod state_hash;
 
 pub use current::{Current, Walk};
 pub use nonces::{Claimed, Nonces, Remembered, STRIPES};
-pub use state_hash::StateHash;
+pub use state_hash::{StateHash, StateSum};

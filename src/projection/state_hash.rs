@@ -2,41 +2,58 @@
 
 use std::fmt;
 
-use crate::domain::Standing;
+use siphasher::sip128::SipHasher13;
 
-/// The sum, modulo 2^256 in four lanes, of the BLAKE3 hashes of every entity's standing. A sum, so that neither the
-/// order of the entities nor the number of shards matters. It tells accidents apart, not attacks.
+use crate::domain::Standing;
+use crate::types::Fingerprint;
+
+/// The sum, modulo 2^128, of the hashes of every entity's standing. A sum, so that neither the order of the entities
+/// nor the number of shards matters. It tells accidents apart, not attacks, so the hash is one that ten million
+/// entities do not wait for. Attributes count by their fingerprint: two stores with the same events and different keys
+/// have different hashes.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct StateHash([u64; 4]);
+pub struct StateHash(u128);
 
 impl StateHash {
-    /// Adds an entity.
-    pub fn add(&mut self, name: &str, standing: &Standing<'_>) {
-        let mut hasher = blake3::Hasher::new();
-        for text in [name, standing.kind.name(), standing.registrant, standing.attributes] {
-            hasher.update(&(text.len() as u64).to_le_bytes());
-            hasher.update(text.as_bytes());
-        }
-        hasher.update(&[u8::from(standing.registered)]);
-        hasher.update(&standing.sequence.value().to_le_bytes());
-        hasher.update(&standing.updated.unix_ms().to_le_bytes());
-        let digest = *hasher.finalize().as_bytes();
-        for (lane, bytes) in self.0.iter_mut().zip(digest.chunks_exact(8)) {
-            *lane = lane.wrapping_add(u64::from_le_bytes(bytes.try_into().unwrap_or_default()));
-        }
-    }
-
     /// Adds the entities of another part of the state.
     pub fn merge(&mut self, other: StateHash) {
-        for (lane, more) in self.0.iter_mut().zip(other.0) {
-            *lane = lane.wrapping_add(more);
+        self.0 = self.0.wrapping_add(other.0);
+    }
+}
+
+/// A state hash that is being summed up.
+#[derive(Default)]
+pub struct StateSum {
+    sum: StateHash,
+    /// What is hashed of an entity, one behind the other.
+    bytes: Vec<u8>,
+}
+
+impl StateSum {
+    /// Adds an entity.
+    pub fn add(&mut self, name: &str, standing: &Standing<'_>) {
+        let bytes = &mut self.bytes;
+        bytes.clear();
+        bytes.extend_from_slice(&standing.sequence.value().to_le_bytes());
+        bytes.extend_from_slice(&standing.updated.unix_ms().to_le_bytes());
+        bytes.extend_from_slice(&standing.attributes.map(Fingerprint::to_le_bytes).unwrap_or_default());
+        bytes.extend_from_slice(&[u8::from(standing.registered), u8::from(standing.attributes.is_some())]);
+        for text in [standing.kind.name(), standing.registrant, name] {
+            bytes.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+            bytes.extend_from_slice(text.as_bytes());
         }
+        self.sum.merge(StateHash(SipHasher13::new().hash(bytes).into()));
+    }
+
+    /// The sum so far.
+    pub fn hash(&self) -> StateHash {
+        self.sum
     }
 }
 
 impl fmt::Display for StateHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|lane| write!(f, "{lane:016x}"))
+        write!(f, "{:032x}", self.0)
     }
 }
 

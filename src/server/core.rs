@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::domain::{Asked, Command, Lookups, Outcome, Request, Unavailable};
+use crate::domain::{Asked, Claim, Command, Lookups, Outcome, Request, Unavailable};
 use crate::engine::{Effect, Engine, Input};
 use crate::faces::{Face, Record, repsec};
 use crate::log::{AccessBlock, Append, Lane, NotSent, ReaderPool};
@@ -28,6 +28,9 @@ use super::shared::Shared;
 
 /// Questions to history that one connection may have open: their answers are long, and each keeps a thread busy.
 const HISTORIES_MAX: usize = 4;
+/// Claims about attributes that one connection may have open, together with those. Most are decided from memory, and
+/// only the engine knows which; the others read one value of the log.
+const CLAIMS_MAX: usize = 16;
 /// Blocks of the access journal that may wait for a log that is behind.
 const UNSENT_ACCESS_BLOCKS_MAX: usize = 64;
 /// Bytes of answers that wait for a slow peer before its connection is not read on.
@@ -148,6 +151,23 @@ impl Core {
     pub(super) fn pump(&self, connection: &Rc<Connection>) {
         let now = now();
         loop {
+            self.send_out(connection, now);
+            self.decide_own(now);
+            // Claims that were decided at once have made room for those behind them.
+            if !self.may_go_on(connection) {
+                break;
+            }
+        }
+        self.flush();
+        connection.writable.notify();
+        if !self.must_wait(connection) {
+            connection.room.notify();
+        }
+    }
+
+    /// Asks what the connection asks, until it has asked all, or something may not go yet.
+    fn send_out(&self, connection: &Rc<Connection>, now: Timestamp) {
+        loop {
             let held = connection.held.borrow_mut().take();
             connection.asked_all.set(false);
             let next = match held {
@@ -165,12 +185,16 @@ impl Core {
                 break;
             }
         }
-        self.decide_own(now);
-        self.flush();
-        connection.writable.notify();
-        if !self.must_wait(connection) {
-            connection.room.notify();
-        }
+    }
+
+    /// Whether what is held for want of room among the histories has got that room.
+    fn may_go_on(&self, connection: &Connection) -> bool {
+        let held = connection.held.borrow();
+        let bound = match held.as_ref() {
+            Some((_, Asked::One(request))) => histories_max(request),
+            Some((_, Asked::Many(_) | Asked::Each(_))) | None => None,
+        };
+        self.brain.borrow().is_some() && bound.is_some_and(|bound| connection.histories.borrow().len() < bound)
     }
 
     /// Sends one question to its owners, or gives it back if it may not go yet.
@@ -187,11 +211,13 @@ impl Core {
                 let (undecided_at, undecided) = connection.undecided.get();
                 let changes = request.command.changes_state();
                 let histories = connection.histories.borrow().len();
-                let history = is_history(&request);
-                if changes && undecided > 0 && undecided_at != owner || history && histories >= HISTORIES_MAX {
+                let histories_max = histories_max(&request);
+                if changes && undecided > 0 && undecided_at != owner
+                    || histories_max.is_some_and(|bound| histories >= bound)
+                {
                     return Some(Asked::One(request));
                 }
-                if history {
+                if histories_max.is_some() {
                     connection.histories.borrow_mut().push(slot);
                 }
                 if changes && owner != self.index {
@@ -456,10 +482,14 @@ impl Core {
     }
 }
 
-/// Whether the answer is read from the log by another thread.
-fn is_history(request: &Request) -> bool {
+/// How many questions to history the connection may have open with this one, if its answer is, or may be, read from the
+/// log by another thread.
+fn histories_max(request: &Request) -> Option<usize> {
     match &request.command {
-        Command::Audit { .. } | Command::Verify { at: Some(_), .. } => true,
-        Command::Verify { at: None, .. } | Command::Register { .. } | Command::Remove { .. } => false,
+        Command::Audit { .. } | Command::Verify { at: Some(_), .. } => Some(HISTORIES_MAX),
+        Command::Verify { at: None, claim: Claim::Attributes(_) | Claim::Digest(_), .. } => Some(CLAIMS_MAX),
+        Command::Verify { at: None, claim: Claim::Registered, .. }
+        | Command::Register { .. }
+        | Command::Remove { .. } => None,
     }
 }

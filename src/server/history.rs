@@ -1,6 +1,6 @@
 //! Questions to the past: from a command to a reader's job, and from what the reader found to an answer.
 
-use crate::domain::{Claim, Command, Outcome, Unavailable, apply, decide_verify};
+use crate::domain::{Claim, Command, Outcome, Unavailable, decide_claim};
 use crate::engine::sha256;
 use crate::log::{LogError, Question, ReadJob, Reading};
 use crate::types::Sequence;
@@ -10,7 +10,8 @@ pub(super) fn job(command: Command, up_to: Sequence, reply: impl FnOnce(Outcome)
     let (question, claim) = match command {
         Command::Audit { subject, page } => (Question::Page { subject, page: *page }, Claim::Registered),
         Command::Verify { subject, claim, at: Some(at) } => (Question::StandingAt { subject, at }, claim),
-        Command::Verify { at: None, .. } | Command::Register { .. } | Command::Remove { .. } => return None,
+        Command::Verify { subject, claim, at: None } => (Question::Last { subject }, claim),
+        Command::Register { .. } | Command::Remove { .. } => return None,
     };
     let reply = Box::new(move |found: Result<Reading, LogError>| reply(outcome(found, &claim)));
     Some(ReadJob { question, up_to, reply })
@@ -20,8 +21,7 @@ fn outcome(found: Result<Reading, LogError>, claim: &Claim) -> Outcome {
     match found {
         Ok(Reading::Page(page)) => Outcome::Audited(page),
         Ok(Reading::StandingAt(event)) => {
-            let standing = event.as_ref().map(apply);
-            decide_verify(standing.as_ref(), claim, &sha256).map_or_else(Outcome::Refused, Outcome::Verified)
+            decide_claim(event.as_ref(), claim, &sha256).map_or_else(Outcome::Refused, Outcome::Verified)
         }
         Err(error) => {
             tracing::error!(%error, "history cannot be read");

@@ -12,6 +12,7 @@ mod certificates;
 mod connection;
 mod core;
 mod error;
+mod filling;
 mod history;
 mod journal;
 mod letter;

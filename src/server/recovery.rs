@@ -2,13 +2,17 @@
 //! line from nothing at all.
 
 use std::ops::ControlFlow;
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 
-use crate::domain::{Event, Standing, apply};
+use crate::domain::{Event, apply};
 use crate::log::{LogError, Recovered, Recovery, Span, Store};
 use crate::projection::{Current, Nonces, Remembered, StateHash};
-use crate::runtime::now;
+use crate::runtime::{now, topology};
 use crate::types::{EntityHash, HashKey, Sequence};
+
+use super::filling::{self, Sending};
 
 /// The projections of a log that was read from its first event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,23 +36,28 @@ impl Tables {
     }
 
     fn apply(&mut self, hash: EntityHash, event: &Event) {
-        self.owner(hash).put(hash, event.entity.as_str(), &apply(event));
-    }
-
-    fn owner(&mut self, hash: EntityHash) -> &mut Current {
         let shards = self.0.len();
-        &mut self.0[hash.shard(shards)]
+        let owner = &mut self.0[hash.shard(shards)];
+        owner.put(hash, event.entity.as_str(), &apply(event, owner.key()));
     }
 
     fn summary(&self, sequence: Sequence) -> Rebuilt {
-        let mut state_hash = StateHash::default();
-        self.0.iter().for_each(|table| state_hash.merge(table.state_hash()));
         Rebuilt {
             sequence,
             entities: self.0.iter().map(Current::len).sum(),
             registered: self.0.iter().map(Current::registered).sum(),
-            state_hash,
+            state_hash: self.state_hash(),
         }
+    }
+
+    /// The hash of all state, summed up by as many threads as there are cores.
+    fn state_hash(&self) -> StateHash {
+        let threads = topology::cores();
+        thread::scope(|scope| {
+            let share = |part| self.0.iter().map(move |table| table.state_hash_of(part, threads));
+            let threads: Vec<_> = (0..threads).map(|part| scope.spawn(move || sum(share(part)))).collect();
+            sum(threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))))
+        })
     }
 }
 
@@ -83,6 +92,14 @@ pub(super) fn recover(store: &Store, shards: usize, nonces_max: usize) -> Result
     let key = store.identity().hash_key;
     let nonces = Nonces::new(key, nonces_max);
     let mut tables = Tables::new(key, shards);
+    let recovery = fill(store, &mut tables, &nonces)?;
+    nonces.put_in_order();
+    let summary = tables.summary(recovery.last);
+    Ok(Start { tables, nonces: Arc::new(nonces), recovery, summary })
+}
+
+/// Reads what the store has, and has a thread for each shard put it into the shard's table.
+fn fill(store: &Store, tables: &mut Tables, nonces: &Nonces) -> Result<Recovery, LogError> {
     let now = now();
     let mut reported = std::time::Instant::now();
     let mut progress = |done: u64, total: u64| {
@@ -91,31 +108,30 @@ pub(super) fn recover(store: &Store, shards: usize, nonces_max: usize) -> Result
             tracing::info!(done, total, "recovering");
         }
     };
-    let recovery = store.recover(
-        &mut |recovered| match recovered {
-            Recovered::Entry(entry) => {
-                let standing = Standing {
-                    kind: entry.kind.clone(),
-                    registered: entry.registered,
-                    sequence: entry.sequence,
-                    updated: entry.time,
-                    registrant: entry.registrant,
-                    attributes: entry.attributes,
-                };
-                tables.owner(entry.hash).put(entry.hash, entry.text, &standing);
-            }
+    let shards = tables.0.len();
+    thread::scope(|scope| {
+        let start = |table| {
+            let (sending, filling) = filling::way();
+            scope.spawn(move || filling.fill(table, nonces, now));
+            sending
+        };
+        let mut owners: Vec<Sending> = tables.0.iter_mut().map(start).collect();
+        let mut take = |recovered: Recovered<'_>| match recovered {
+            Recovered::Entry(entry) => owners[entry.hash.shard(shards)].entry(&entry),
             Recovered::Nonce(seen) => {
                 let (nonce, fingerprint, sequence, time) = (seen.nonce, seen.fingerprint, seen.sequence, seen.time);
                 nonces.remember(Remembered { nonce, fingerprint, sequence, time }, now);
             }
-            Recovered::Event(hash, event) => {
-                tables.apply(hash, &event);
-                nonces.apply(&event, now);
-            }
-        },
-        &mut progress,
-    )?;
-    nonces.put_in_order();
-    let summary = tables.summary(recovery.last);
-    Ok(Start { tables, nonces: Arc::new(nonces), recovery, summary })
+            Recovered::Event(hash, event) => owners[hash.shard(shards)].event(hash, event),
+        };
+        // The scope ends, and a panic of a thread is passed on, when all that was sent has been put.
+        store.recover(&mut take, &mut progress)
+    })
+}
+
+fn sum(hashes: impl Iterator<Item = StateHash>) -> StateHash {
+    hashes.fold(StateHash::default(), |mut sum, share| {
+        sum.merge(share);
+        sum
+    })
 }

@@ -14,7 +14,7 @@ pub mod time;
 
 pub use attributes::{Attributes, Digest};
 pub use entity::{Entity, EntityError, Kind, KindCode};
-pub use hash::{EntityHash, HashKey};
+pub use hash::{EntityHash, Fingerprint, HashKey};
 pub use nonce::{Nonce, Once};
 pub use principal::Principal;
 pub use sequence::Sequence;

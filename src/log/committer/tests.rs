@@ -177,7 +177,7 @@ fn shard_part(snapshot: u64, shard: u16, start: u64, highest: u64) -> Vec<Append
             sequence: Sequence::new(sequence),
             time: Timestamp::from_unix_ms(1),
             registrant: "",
-            attributes: "",
+            attributes: None,
         });
         appends.extend(writer.take_chunk().map(Append::Snapshot));
     }

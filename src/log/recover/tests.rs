@@ -9,37 +9,36 @@ use super::super::fixtures::{commit, content, delete, send, small, start, tamper
 use super::super::{Append, SnapshotWriter, Write};
 use super::*;
 use crate::domain::{Standing, apply};
-use crate::types::Kind;
+use crate::types::{Fingerprint, HashKey, Kind};
 
 /// What is known of an entity, owned.
-type Known = (Kind, bool, Sequence, Timestamp, String, String);
+type Known = (Kind, bool, Sequence, Timestamp, String, Option<Fingerprint>);
 
 fn known(standing: &Standing<'_>) -> Known {
     let Standing { kind, registered, sequence, updated, registrant, attributes } = standing;
-    (kind.clone(), *registered, *sequence, *updated, (*registrant).to_owned(), (*attributes).to_owned())
+    (kind.clone(), *registered, *sequence, *updated, (*registrant).to_owned(), *attributes)
 }
 
 /// The state that recovery gives, taken in as an engine would.
 fn recovered(store: &Store) -> Result<(BTreeMap<String, Known>, Recovery), LogError> {
-    let mut state = BTreeMap::new();
+    let (key, mut state) = (store.identity().hash_key, BTreeMap::new());
     let mut take = |piece: Recovered<'_>| match piece {
         Recovered::Entry(entry) => {
             let SnapshotEntry { kind, registered, sequence, time, registrant, attributes, .. } = &entry;
-            let known =
-                (kind.clone(), *registered, *sequence, *time, (*registrant).to_owned(), (*attributes).to_owned());
+            let known = (kind.clone(), *registered, *sequence, *time, (*registrant).to_owned(), *attributes);
             state.insert(entry.text.to_owned(), known);
         }
         Recovered::Nonce(_) => {}
         Recovered::Event(_, event) => {
-            state.insert(event.entity.as_str().to_owned(), known(&apply(&event)));
+            state.insert(event.entity.as_str().to_owned(), known(&apply(&event, key)));
         }
     };
     let recovery = store.recover(&mut take, &mut |done, total| assert!(done <= total))?;
     Ok((state, recovery))
 }
 
-fn replayed_from_nothing(events: &[Event]) -> BTreeMap<String, Known> {
-    events.iter().map(|event| (event.entity.as_str().to_owned(), known(&apply(event)))).collect()
+fn replayed_from_nothing(key: HashKey, events: &[Event]) -> BTreeMap<String, Known> {
+    events.iter().map(|event| (event.entity.as_str().to_owned(), known(&apply(event, key)))).collect()
 }
 
 /// What two shards would send if each entity was copied after `copied_at(entity)` events had taken effect.
@@ -60,7 +59,7 @@ fn snapshot(
             }
             let seen = &events[..copied_at()];
             let Some(last) = seen.iter().rev().find(|event| event.entity.as_str() == *name) else { continue };
-            let standing = apply(last);
+            let standing = apply(last, store.identity().hash_key);
             writer.entry(&SnapshotEntry {
                 hash: store.identity().hash_key.hash(name),
                 kind: standing.kind,
@@ -99,7 +98,7 @@ proptest! {
         committer.stop().unwrap();
 
         let (state, recovery) = recovered(&store).unwrap();
-        prop_assert_eq!(state, replayed_from_nothing(&events));
+        prop_assert_eq!(state, replayed_from_nothing(store.identity().hash_key, &events));
         prop_assert_eq!(recovery.snapshot_sequence.value(), begun as u64);
         prop_assert_eq!(recovery.tail_events, (events.len() - begun) as u64);
         prop_assert_eq!(recovery.last_time, events.last().unwrap().time);
@@ -134,7 +133,7 @@ fn a_snapshot_without_a_tail_keeps_time_and_head() {
     snapshot(&store, 8, &events, 10, || 10).into_iter().for_each(|append| send(&committer, append));
     committer.stop().unwrap();
     let (state, recovery) = recovered(&store).unwrap();
-    assert_eq!(state, replayed_from_nothing(&events));
+    assert_eq!(state, replayed_from_nothing(store.identity().hash_key, &events));
     assert_eq!((recovery.last, recovery.last_time, recovery.tail_events), (Sequence::new(10), events[9].time, 0));
 }
 
@@ -157,7 +156,7 @@ fn a_damaged_snapshot_is_told_and_replayed_over() {
         }
         let (state, recovery) = recovered(&store).unwrap();
         assert!(recovery.snapshot_damage.is_some(), "{damage}");
-        assert_eq!(state, replayed_from_nothing(&events), "{damage}");
+        assert_eq!(state, replayed_from_nothing(store.identity().hash_key, &events), "{damage}");
         assert_eq!((recovery.tail_events, recovery.snapshot_sequence), (10, Sequence::ZERO));
         assert_eq!(recovery.next_snapshot, 8);
         assert_eq!(store.verify(&mut |_, _| ()).unwrap().findings.len(), 1);

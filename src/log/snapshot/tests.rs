@@ -10,7 +10,7 @@ use crate::log::arbitrary::{KEY, histories, plain_history};
 fn written(events: &[crate::domain::Event]) -> (SnapshotWriter, SnapshotChunk) {
     let mut writer = SnapshotWriter::new(5, 2);
     for event in events {
-        let standing = apply(event);
+        let standing = apply(event, KEY);
         writer.entry(&SnapshotEntry {
             hash: KEY.hash(event.entity.as_str()),
             kind: standing.kind,
@@ -48,7 +48,7 @@ proptest! {
         let count = read_chunk(5, &chunk.bytes, &mut |record| match record {
             Record::Entry(entry) => {
                 let event = entries.next().unwrap();
-                let standing = apply(event);
+                let standing = apply(event, KEY);
                 let same = entry.text == event.entity.as_str()
                     && entry.hash == KEY.hash(entry.text)
                     && entry.kind == standing.kind
@@ -119,11 +119,13 @@ fn stored_form_is_pinned() {
         sequence: Sequence::new(300),
         time: Timestamp::from_unix_ms(1),
         registrant: "r",
-        attributes: "",
+        attributes: Some(Fingerprint::from_le_bytes([0xbb; 8])),
     });
     let bytes = writer.take_chunk().unwrap().bytes;
     let mut expected = vec![1, 0, 2, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1];
     expected.extend_from_slice(&[0xaa; 16]);
-    expected.extend_from_slice(&[255, 1, 0xac, 2, 1, 1, b't', 1, b'r', 0, 3, b'x', b'-', b'a']);
+    expected.extend_from_slice(&[255, 3, 0xac, 2, 1, 1, b't', 1, b'r']);
+    expected.extend_from_slice(&[0xbb; 8]);
+    expected.extend_from_slice(&[3, b'x', b'-', b'a']);
     assert_eq!(bytes[..bytes.len() - 32], expected);
 }
