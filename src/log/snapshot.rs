@@ -19,6 +19,7 @@ const ENTITY: u8 = 1;
 const NONCE: u8 = 2;
 const REGISTERED: u8 = 1;
 const HAS_ATTRIBUTES: u8 = 2;
+const NONCE_NAME_BYTES: usize = 12;
 const MARKER: &[u8] = b"snapshot";
 
 /// What a shard holds about one entity that has ever been registered.
@@ -45,10 +46,10 @@ pub struct SnapshotEntry<'a> {
 /// A nonce that must be remembered (P8), by the names under which the engine remembers it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SnapshotNonce {
-    /// The keyed hash of principal and nonce.
+    /// The keyed hash of principal and nonce: 96 bits.
     pub nonce: u128,
     /// The keyed hash of the command.
-    pub fingerprint: u128,
+    pub fingerprint: u64,
     /// The place of the event that answered it.
     pub sequence: Sequence,
     /// The time of that event.
@@ -135,7 +136,7 @@ impl SnapshotWriter {
     pub fn nonce(&mut self, nonce: &SnapshotNonce) {
         self.begin_record(NONCE, nonce.sequence);
         let bytes = &mut self.chunk.bytes;
-        bytes.extend_from_slice(&nonce.nonce.to_le_bytes());
+        bytes.extend_from_slice(&nonce.nonce.to_le_bytes()[..NONCE_NAME_BYTES]);
         bytes.extend_from_slice(&nonce.fingerprint.to_le_bytes());
         put_varint(bytes, nonce.sequence.value());
         put_varint(bytes, nonce.time.unix_ms());
@@ -236,8 +237,10 @@ fn read_entry<'a>(fields: &mut Fields<'a>) -> Result<SnapshotEntry<'a>, Malforme
 }
 
 fn read_nonce(fields: &mut Fields<'_>) -> Result<SnapshotNonce, Malformed> {
-    let nonce = u128::from_le_bytes(fields.array()?);
-    let fingerprint = u128::from_le_bytes(fields.array()?);
+    let mut name = [0; 16];
+    name[..NONCE_NAME_BYTES].copy_from_slice(fields.bytes(NONCE_NAME_BYTES)?);
+    let nonce = u128::from_le_bytes(name);
+    let fingerprint = fields.u64()?;
     let sequence = Sequence::new(fields.varint()?);
     let time = Timestamp::from_unix_ms(fields.varint()?);
     Ok(SnapshotNonce { nonce, fingerprint, sequence, time })

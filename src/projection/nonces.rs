@@ -3,11 +3,10 @@
 //! Shards own entities, nonces belong to principals; so this is the one projection that all shards share. It is
 //! striped, each stripe behind a lock that is held for one look-up, and nothing blocks while holding one.
 
-use std::collections::VecDeque;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hashbrown::HashMap;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::domain::{Change, Command, Event};
 use crate::types::limits::REPLAY_WINDOW_S;
@@ -20,6 +19,16 @@ pub const STRIPES: usize = 64;
 /// acceptable until the clock has passed it by the window; and whole seconds are compared.
 const REMEMBERED_MS: u64 = (2 * REPLAY_WINDOW_S + 1) * 1000;
 
+/// A nonce is known by 96 bits of a keyed hash: with 20 million remembered, the next one meets one of them by chance
+/// with a probability of 2^-71.
+const NAME_MASK: u128 = (1 << 96) - 1;
+/// Places of the table that are looked at with each nonce: all of them in the time in which a quarter is filled.
+const SWEPT: usize = 4;
+/// The same where there is no room: what is over must make some.
+const SWEPT_WHEN_FULL: usize = 64;
+/// A table gives memory back when it could hold this many times more.
+const SPARSE: usize = 8;
+
 /// What uses of nonces are remembered.
 pub struct Nonces {
     key: HashKey,
@@ -29,31 +38,91 @@ pub struct Nonces {
 
 #[derive(Default)]
 struct Stripe {
-    uses: HashMap<u128, Use, BuildHasherDefault<Keyed>>,
-    /// In the order of use, which is the order of forgetting.
-    order: VecDeque<(u64, u128)>,
+    uses: HashTable<Use>,
+    /// Where the looking for what may be forgotten goes on.
+    hand: usize,
 }
 
-/// The names in the memory are hashes under a secret key already, so they are spread as they are.
-#[derive(Default)]
-struct Keyed(u64);
+/// One use, in 32 bytes: there are as many as changes in ten minutes.
+#[derive(Clone, Copy)]
+struct Use {
+    /// The name's 96 bits.
+    name: [u8; 12],
+    fingerprint: [u8; 8],
+    /// Zero while the command is being decided.
+    sequence: [u8; 6],
+    time_ms: [u8; 6],
+}
 
-impl Hasher for Keyed {
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "the high half is meant, since the stripe is chosen by low bits"
-    )]
-    fn write_u128(&mut self, name: u128) {
-        self.0 = (name >> 64) as u64;
+const _: () = assert!(size_of::<Use>() == 32);
+
+impl Use {
+    fn new(seen: &Remembered) -> Use {
+        let Remembered { nonce, fingerprint, sequence, time } = seen;
+        let mut known = Use {
+            name: front(&nonce.to_le_bytes()),
+            fingerprint: fingerprint.to_le_bytes(),
+            sequence: [0; 6],
+            time_ms: [0; 6],
+        };
+        known.settle(*sequence, *time);
+        known
     }
 
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    fn settle(&mut self, sequence: Sequence, time: Timestamp) {
+        self.sequence = front(&sequence.value().to_le_bytes());
+        self.time_ms = front(&time.unix_ms().to_le_bytes());
     }
 
-    fn finish(&self) -> u64 {
-        self.0
+    fn remembered(&self) -> Remembered {
+        Remembered {
+            nonce: wide(&self.name),
+            fingerprint: u64::from_le_bytes(self.fingerprint),
+            sequence: Sequence::new(narrow(wide(&self.sequence))),
+            time: Timestamp::from_unix_ms(narrow(wide(&self.time_ms))),
+        }
     }
+
+    fn is_named(&self, nonce: u128) -> bool {
+        wide(&self.name) == nonce
+    }
+
+    /// Whether no repetition is acceptable any more.
+    fn is_over(&self, now: Timestamp) -> bool {
+        let seen = self.remembered();
+        seen.sequence != Sequence::ZERO && is_over(seen.time, now)
+    }
+
+    /// Where the table looks for it.
+    fn bits(&self) -> u64 {
+        bits(wide(&self.name))
+    }
+}
+
+/// Whether nothing that was used then can be repeated acceptably any more.
+fn is_over(used: Timestamp, now: Timestamp) -> bool {
+    used.unix_ms() + REMEMBERED_MS < now.unix_ms()
+}
+
+/// The names in the memory are hashes under a secret key already, so they are spread as they are. The stripe is chosen
+/// by other bits.
+fn bits(nonce: u128) -> u64 {
+    narrow(nonce >> 32)
+}
+
+fn front<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    bytes.first_chunk().copied().unwrap_or([0; N])
+}
+
+fn wide(bytes: &[u8]) -> u128 {
+    let mut wide = [0; 16];
+    wide[..bytes.len()].copy_from_slice(bytes);
+    u128::from_le_bytes(wide)
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the low half is meant")]
+fn narrow(number: u128) -> u64 {
+    number as u64
 }
 
 /// A number in decimal digits, without a heap.
@@ -80,20 +149,13 @@ impl Decimal {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Use {
-    fingerprint: u128,
-    sequence: Sequence,
-    time: Timestamp,
-}
-
 /// One remembered use, as it stands in a snapshot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Remembered {
-    /// Keyed hash of principal and nonce.
+    /// Keyed hash of principal and nonce: 96 bits.
     pub nonce: u128,
     /// Keyed hash of the command.
-    pub fingerprint: u128,
+    pub fingerprint: u64,
     /// The event that the command made.
     pub sequence: Sequence,
     /// The time of that event.
@@ -132,12 +194,12 @@ impl Nonces {
     pub fn name(&self, principal: &Principal, nonce: &Nonce) -> u128 {
         // The principal's length before it keeps ("ab", "c") and ("a", "bc") apart.
         let name = principal.name();
-        self.hash_of(&[Decimal::of(name.len()).as_str(), ":", name, nonce.as_str()])
+        self.hash_of(&[Decimal::of(name.len()).as_str(), ":", name, nonce.as_str()]) & NAME_MASK
     }
 
     /// What makes two commands the same: verb, entity, kind and attributes; not `ts`, which a retry may renew.
     /// `None` for a command that changes nothing.
-    pub fn fingerprint(&self, command: &Command) -> Option<u128> {
+    pub fn fingerprint(&self, command: &Command) -> Option<u64> {
         match command {
             Command::Register { subject, attributes } => Some(self.print("+", &subject.entity, attributes)),
             Command::Remove { subject } => Some(self.print_removal(&subject.entity)),
@@ -146,25 +208,26 @@ impl Nonces {
     }
 
     /// A removal's fingerprint leaves the kind out: the command does not name it, the event does.
-    fn print_removal(&self, entity: &Entity) -> u128 {
-        self.hash_of(&["-", entity.as_str()])
+    fn print_removal(&self, entity: &Entity) -> u64 {
+        narrow(self.hash_of(&["-", entity.as_str()]))
     }
 
-    fn print(&self, verb: &str, entity: &Entity, attributes: &Attributes) -> u128 {
+    fn print(&self, verb: &str, entity: &Entity, attributes: &Attributes) -> u64 {
         let (kind, name) = (entity.kind().name(), entity.as_str());
-        self.hash_of(&[verb, kind, " ", Decimal::of(name.len()).as_str(), ":", name, attributes.as_str()])
+        narrow(self.hash_of(&[verb, kind, " ", Decimal::of(name.len()).as_str(), ":", name, attributes.as_str()]))
     }
 
     /// The keyed hash of these texts, one behind the other. Snapshots keep it, so what is hashed never changes.
     fn hash_of(&self, texts: &[&str]) -> u128 {
-        u128::from_be_bytes(self.key.hash(&texts.concat()).to_be_bytes())
+        u128::from_be_bytes(self.key.hash_joined(texts).to_be_bytes())
     }
 
     /// Claims a nonce for a command, both by the names above.
-    pub fn claim(&self, nonce: u128, fingerprint: u128, now: Timestamp) -> Claimed {
+    pub fn claim(&self, nonce: u128, fingerprint: u64, now: Timestamp) -> Claimed {
         let mut stripe = self.stripe(nonce);
-        stripe.forget(now);
-        match stripe.uses.get(&nonce) {
+        let full = stripe.uses.len() >= self.stripe_entries_max;
+        stripe.forget(now, if full { SWEPT_WHEN_FULL } else { SWEPT });
+        match stripe.find(nonce).filter(|known| !known.is_over(now)).map(|known| known.remembered()) {
             Some(known) if known.fingerprint == fingerprint && known.sequence != Sequence::ZERO => {
                 Claimed::Same { sequence: known.sequence, time: known.time }
             }
@@ -173,7 +236,7 @@ impl Nonces {
             }
             None if stripe.uses.len() >= self.stripe_entries_max => Claimed::Full,
             None => {
-                stripe.uses.insert(nonce, Use { fingerprint, sequence: Sequence::ZERO, time: now });
+                stripe.put(&Remembered { nonce, fingerprint, sequence: Sequence::ZERO, time: now });
                 Claimed::Fresh
             }
         }
@@ -182,21 +245,22 @@ impl Nonces {
     /// Notes the event that the claiming command made.
     pub fn settle(&self, nonce: u128, sequence: Sequence, time: Timestamp) {
         let mut stripe = self.stripe(nonce);
-        if let Some(known) = stripe.uses.get_mut(&nonce) {
-            known.sequence = sequence;
-            known.time = time;
-            stripe.order.push_back((time.unix_ms(), nonce));
+        if let Some(known) = stripe.uses.find_mut(bits(nonce), |known| known.is_named(nonce)) {
+            known.settle(sequence, time);
         }
     }
 
     /// Gives a nonce back: its command was denied and changed nothing.
     pub fn release(&self, nonce: u128) {
-        self.stripe(nonce).uses.remove(&nonce);
+        let mut stripe = self.stripe(nonce);
+        if let Ok(entry) = stripe.uses.find_entry(bits(nonce), |known| known.is_named(nonce)) {
+            entry.remove();
+        }
     }
 
     /// Remembers the use that an event of the log records, as seen from `now`.
     pub fn apply(&self, event: &Event, now: Timestamp) {
-        let Some(once) = &event.once else { return };
+        let Some(once) = event.once.as_ref().filter(|_| !is_over(event.time, now)) else { return };
         let fingerprint = match &event.change {
             Change::Registered { attributes } => self.print("+", &event.entity, attributes),
             Change::Removed => self.print_removal(&event.entity),
@@ -208,21 +272,8 @@ impl Nonces {
     /// Remembers a use that a snapshot records, as seen from `now`. What is too old is not kept, what is known already
     /// is not kept twice.
     pub fn remember(&self, seen: Remembered, now: Timestamp) {
-        if seen.time.unix_ms() + REMEMBERED_MS < now.unix_ms() {
-            return;
-        }
-        let mut stripe = self.stripe(seen.nonce);
-        let known = Use { fingerprint: seen.fingerprint, sequence: seen.sequence, time: seen.time };
-        if stripe.uses.insert(seen.nonce, known).is_none() {
-            stripe.order.push_back((seen.time.unix_ms(), seen.nonce));
-        }
-    }
-
-    /// Puts what was remembered into the order of forgetting. To be called when all of a store's uses are back, which
-    /// a snapshot gives in no order: a young one in front would keep older ones from being forgotten.
-    pub fn put_in_order(&self) {
-        for stripe in &self.stripes {
-            lock(stripe).order.make_contiguous().sort_unstable();
+        if !is_over(seen.time, now) {
+            self.stripe(seen.nonce).put(&seen);
         }
     }
 
@@ -230,10 +281,7 @@ impl Nonces {
     pub fn visit(&self, stripe: usize, visitor: &mut dyn FnMut(Remembered)) {
         let Some(stripe) = self.stripes.get(stripe) else { return };
         let stripe = lock(stripe);
-        for (nonce, known) in stripe.uses.iter().filter(|(_, known)| known.sequence != Sequence::ZERO) {
-            let Use { fingerprint, sequence, time } = *known;
-            visitor(Remembered { nonce: *nonce, fingerprint, sequence, time });
-        }
+        stripe.uses.iter().map(Use::remembered).filter(|seen| seen.sequence != Sequence::ZERO).for_each(visitor);
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "the low bits are meant")]
@@ -243,13 +291,40 @@ impl Nonces {
 }
 
 impl Stripe {
-    fn forget(&mut self, now: Timestamp) {
-        while let Some((used_ms, nonce)) = self.order.front().copied() {
-            if used_ms + REMEMBERED_MS >= now.unix_ms() {
-                break;
+    fn find(&self, nonce: u128) -> Option<&Use> {
+        self.uses.find(bits(nonce), |known| known.is_named(nonce))
+    }
+
+    /// Notes a use, also where an older one of the same nonce is still there.
+    fn put(&mut self, seen: &Remembered) {
+        let same = |known: &Use| known.is_named(seen.nonce);
+        match self.uses.entry(bits(seen.nonce), same, Use::bits) {
+            Entry::Occupied(mut entry) => *entry.get_mut() = Use::new(seen),
+            Entry::Vacant(entry) => drop(entry.insert(Use::new(seen))),
+        }
+    }
+
+    /// Looks at a few uses, in turn, and forgets those that are over. With each nonce that comes some are looked at, so
+    /// that the table holds few that are over, and needs no order to find them by.
+    fn forget(&mut self, now: Timestamp, uses: usize) {
+        for _ in 0..uses.min(self.uses.num_buckets()) {
+            self.hand += 1;
+            if self.hand >= self.uses.num_buckets() {
+                self.hand = 0;
+                self.give_back();
             }
-            self.order.pop_front();
-            self.uses.remove(&nonce);
+            if let Ok(entry) = self.uses.get_bucket_entry(self.hand)
+                && entry.get().is_over(now)
+            {
+                entry.remove();
+            }
+        }
+    }
+
+    /// Gives memory back that a burst took.
+    fn give_back(&mut self) {
+        if self.uses.len() * SPARSE < self.uses.capacity() {
+            self.uses.shrink_to(self.uses.len() * 2, Use::bits);
         }
     }
 }

@@ -93,7 +93,6 @@ pub(super) fn recover(store: &Store, shards: usize, nonces_max: usize) -> Result
     let nonces = Nonces::new(key, nonces_max);
     let mut tables = Tables::new(key, shards);
     let recovery = fill(store, &mut tables, &nonces)?;
-    nonces.put_in_order();
     let summary = tables.summary(recovery.last);
     Ok(Start { tables, nonces: Arc::new(nonces), recovery, summary })
 }

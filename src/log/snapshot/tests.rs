@@ -31,8 +31,8 @@ fn written(events: &[crate::domain::Event]) -> (SnapshotWriter, SnapshotChunk) {
 
 fn nonce_of(event: &crate::domain::Event, once: &crate::types::Once) -> SnapshotNonce {
     SnapshotNonce {
-        nonce: u128::from(once.made.unix_ms()) << 64 | 1,
-        fingerprint: u128::MAX - u128::from(event.sequence.value()),
+        nonce: u128::from(once.made.unix_ms()) << 40 | 1,
+        fingerprint: u64::MAX - event.sequence.value(),
         sequence: event.sequence,
         time: event.time,
     }

@@ -1,5 +1,9 @@
 //! Tests of `nonces`.
 
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
 use super::*;
 use crate::domain::Named;
 use crate::types::Once;
@@ -60,7 +64,6 @@ fn the_log_gives_the_memory_back() {
 
     let copy = Nonces::new(KEY, 1000);
     (0..STRIPES).for_each(|stripe| nonces.visit(stripe, &mut |seen| copy.remember(seen, at(40))));
-    copy.put_in_order();
     assert_eq!(copy.claim(name, print, at(40)), known, "a snapshot gives it back too");
 
     let removal = Command::Remove { subject };
@@ -72,6 +75,67 @@ fn the_log_gives_the_memory_back() {
     let late = Nonces::new(KEY, 1000);
     late.apply(&removed, at(612));
     assert_eq!(late.claim(name, print, at(612)), Claimed::Fresh, "what is too old is not remembered");
+}
+
+proptest! {
+    /// Against a plain map that forgets at once, with times that go on by chance.
+    #[test]
+    fn the_memory_is_a_map_of_what_is_not_over(
+        moves in prop::collection::vec((0..12_u128, 0..3_u64, 0..200_u64, any::<bool>()), 1..300),
+    ) {
+        let nonces = Nonces::new(KEY, 100_000);
+        let mut model: BTreeMap<u128, (u64, Sequence, Timestamp)> = BTreeMap::new();
+        let mut second = 0;
+        for (number, (nonce, print, later, denied)) in (1..).zip(moves) {
+            second += later;
+            let (nonce, now, sequence) = (nonce << 90 | nonce, at(second), Sequence::new(number));
+            model.retain(|_, (_, _, used)| used.unix_ms() + REMEMBERED_MS >= now.unix_ms());
+            let claimed = nonces.claim(nonce, print, now);
+            match model.get(&nonce) {
+                Some((known, sequence, time)) if *known == print => {
+                    prop_assert_eq!(claimed, Claimed::Same { sequence: *sequence, time: *time });
+                }
+                Some((_, sequence, _)) => prop_assert_eq!(claimed, Claimed::Other { sequence: Some(*sequence) }),
+                None if denied => {
+                    prop_assert_eq!(claimed, Claimed::Fresh);
+                    nonces.release(nonce);
+                }
+                None => {
+                    prop_assert_eq!(claimed, Claimed::Fresh);
+                    nonces.settle(nonce, sequence, now);
+                    model.insert(nonce, (print, sequence, now));
+                }
+            }
+        }
+        let mut seen = BTreeMap::new();
+        (0..STRIPES).for_each(|stripe| nonces.visit(stripe, &mut |it| {
+            seen.insert(it.nonce, it.sequence);
+        }));
+        prop_assert!(model.iter().all(|(nonce, (_, sequence, _))| seen.get(nonce) == Some(sequence)));
+    }
+}
+
+#[test]
+fn what_is_over_does_not_stay() {
+    const EACH_SECOND: u64 = 100;
+    let nonces = Nonces::new(KEY, 10_000_000);
+    let remembered = || {
+        let mut count = 0;
+        (0..STRIPES).for_each(|stripe| nonces.visit(stripe, &mut |_| count += 1));
+        count
+    };
+    let name = |number| nonces.hash_of(&[&u64::to_string(&number)]) & NAME_MASK;
+    for number in 0..2000 * EACH_SECOND {
+        nonces.claim(name(number), 1, at(number / EACH_SECOND));
+        nonces.settle(name(number), Sequence::new(1), at(number / EACH_SECOND));
+    }
+    let live = 601 * EACH_SECOND;
+    assert!((live..2 * live).contains(&remembered()), "{} of {live}", remembered());
+    for number in 0..40_000 {
+        nonces.claim(name(number), 1, at(3000 + number));
+        nonces.release(name(number));
+    }
+    assert!(remembered() < live / 100, "a burst is forgotten by what little comes behind it: {}", remembered());
 }
 
 #[test]
