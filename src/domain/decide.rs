@@ -1,6 +1,6 @@
 //! What a command means for the standing it meets.
 
-use crate::types::{Attributes, HashKey, Principal, Sequence, Timestamp};
+use crate::types::{HashKey, Principal, Sequence, Timestamp};
 
 use super::command::{At, Claim, Command, Request};
 use super::event::{Change, Event};
@@ -11,8 +11,8 @@ use super::standing::Standing;
 /// What to do about a command on one entity.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Decision {
-    /// This happens.
-    Happens(Change),
+    /// What is asked happens.
+    Happens,
     /// The entity's standing answers the question.
     Answers(Verified),
     /// The entity's history answers the question.
@@ -40,7 +40,7 @@ pub struct Context<'a> {
 /// [`Lookups`](super::Lookups) need no deciding: what is registered is found.
 pub fn decide(standing: Option<&Standing<'_>>, request: &Request, context: &Context<'_>) -> Decision {
     match &request.command {
-        Command::Register { attributes, .. } => decide_register(standing, attributes),
+        Command::Register { .. } => decide_register(standing),
         Command::Remove { .. } => decide_remove(standing, &request.principal),
         Command::Verify { claim, at: None, .. } => decide_verify(standing, claim, context),
         Command::Verify { at: Some(at), .. } => decide_verify_at(standing, *at, context),
@@ -49,10 +49,10 @@ pub fn decide(standing: Option<&Standing<'_>>, request: &Request, context: &Cont
     }
 }
 
-fn decide_register(standing: Option<&Standing<'_>>, attributes: &Attributes) -> Decision {
+fn decide_register(standing: Option<&Standing<'_>>) -> Decision {
     match standing {
         Some(standing) if standing.registered => Decision::Refused(Refusal::AlreadyRegistered),
-        _ => Decision::Happens(Change::Registered { attributes: attributes.clone() }),
+        _ => Decision::Happens,
     }
 }
 
@@ -61,7 +61,7 @@ fn decide_remove(standing: Option<&Standing<'_>>, principal: &Principal) -> Deci
         None => Decision::Refused(Refusal::UnknownEntity),
         Some(standing) if !standing.registered => Decision::Refused(Refusal::NotRegistered),
         Some(standing) if standing.registrant != principal.name() => Decision::Refused(Refusal::NotRegistrant),
-        Some(_) => Decision::Happens(Change::Removed),
+        Some(_) => Decision::Happens,
     }
 }
 

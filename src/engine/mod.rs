@@ -158,11 +158,11 @@ impl<T: Copy> Engine<T> {
         let kind = standing.as_ref().map(|standing| standing.kind.clone());
         let context = Context { now, last: self.sequencer.last(), key: self.table.key(), digest_of: &sha256 };
         let decision = decide(standing.as_ref(), &request, &context);
-        if let (Some(nonce), false) = (claimed, matches!(decision, Decision::Happens(_))) {
+        if let (Some(nonce), false) = (claimed, decision == Decision::Happens) {
             self.nonces.release(nonce);
         }
         match decision {
-            Decision::Happens(change) => self.happens(now, tag, request, change, kind, claimed, effects),
+            Decision::Happens => self.happens(now, tag, request, kind, claimed, effects),
             Decision::Answers(verified) => self.answer(tag, saw, Outcome::Verified(verified), effects),
             Decision::Refused(refusal) => self.answer(tag, saw, Outcome::Refused(refusal), effects),
             Decision::ReadHistory => {
@@ -211,14 +211,16 @@ impl<T: Copy> Engine<T> {
         now: Timestamp,
         tag: T,
         request: Request,
-        change: Change,
         kind: Option<crate::types::Kind>,
         claimed: Option<u128>,
         effects: &mut Vec<Effect<T>>,
     ) {
         let (sequence, time) = self.sequencer.take(now);
         let Request { principal, once, command } = request;
-        let Named { hash, entity } = subject_of(command);
+        let (Named { hash, entity }, change) = match command {
+            Command::Register { subject, attributes } => (subject, Change::Registered { attributes }),
+            other => (subject_of(other), Change::Removed),
+        };
         // A removal names no kind: the entity keeps the one that it was registered as.
         let entity = match (&change, kind) {
             (Change::Removed, Some(kind)) => Entity::from_canonical(kind, entity.as_str()),
