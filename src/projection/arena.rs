@@ -7,7 +7,7 @@ const CHUNK_BYTES: usize = 256 * 1024;
 const CHUNK_BITS: u32 = CHUNK_BYTES.trailing_zeros();
 
 /// Where a record begins: chunk number above, offset in the chunk below.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Place(u64);
 
 impl Place {
@@ -15,7 +15,8 @@ impl Place {
     pub(super) const START: Place = Place(0);
 
     fn new(chunk: usize, offset: usize) -> Place {
-        Place(((chunk as u64) << CHUNK_BITS) | offset as u64)
+        // The end of a full chunk is the start of the next one.
+        Place(((chunk as u64) << CHUNK_BITS) + offset as u64)
     }
 
     /// The place as a number below 2^40, for an index to store.
@@ -78,6 +79,11 @@ impl Arena {
         } else {
             self.chunks.get(chunk + 1).filter(|next| !next.is_empty()).map(|_| Place::new(chunk + 1, 0))
         }
+    }
+
+    /// The place behind all records: whatever is pushed later begins here or further on.
+    pub(super) fn end(&self) -> Place {
+        self.chunks.last().map_or(Place::START, |chunk| Place::new(self.chunks.len() - 1, chunk.len()))
     }
 
     /// What was written into each chunk.

@@ -31,7 +31,11 @@ pub struct Current {
 
 /// A place in a walk over all entities, which may go on while the table changes.
 #[derive(Clone, Copy, Debug)]
-pub struct Walk(Option<Place>);
+pub struct Walk {
+    here: Place,
+    /// Where the records ended when the walk began.
+    end: Place,
+}
 
 impl Current {
     /// An empty table under the store's key.
@@ -127,22 +131,22 @@ impl Current {
 
     /// The start of a walk.
     pub fn walk(&self) -> Walk {
-        Walk(Some(Place::START))
+        Walk { here: Place::START, end: self.arena.end() }
     }
 
     /// Visits the entities from `walk` on, at the most `records_max`, and says where to go on; `None` when all that
     /// were in the table when the walk began have been visited. Those that changed meanwhile are visited with their
-    /// standing at that moment, some of them twice.
+    /// standing at that moment, or not at all, if their record had to move. Those that are new are not visited.
     pub fn visit(
         &self,
         walk: Walk,
         records_max: usize,
         visitor: &mut dyn FnMut(EntityHash, &str, &Standing<'_>),
     ) -> Option<Walk> {
-        let mut place = walk.0?;
+        let Walk { here: mut place, end } = walk;
         for _ in 0..records_max {
             let record = self.record(place);
-            if record.is_none() {
+            if place >= end || record.is_none() {
                 return None;
             }
             if !record.abandoned() {
@@ -150,7 +154,7 @@ impl Current {
             }
             place = self.arena.next(place, record.bytes())?;
         }
-        Some(Walk(Some(place)))
+        Some(Walk { here: place, end })
     }
 
     /// The hash of all standings, independent of their order and of how they are spread over shards.

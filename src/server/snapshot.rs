@@ -3,7 +3,8 @@
 //!
 //! A snapshot is fuzzy: a shard copies its entities a few at a time between other work, each with the place of its last
 //! event. That is enough, since what an event leaves is a function of the event alone: the tail from where the copying
-//! began can be applied over whatever the copies already contain.
+//! began can be applied over whatever the copies already contain. What is new, or had to move, after the copying began is not
+//! copied at all: its event is in that tail.
 
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -17,14 +18,15 @@ use crate::types::Sequence;
 use super::core::Core;
 
 /// Entities copied in one go: a fraction of a millisecond.
-const SLICE_ENTITIES: usize = 1024;
+const SLICE_ENTITIES: usize = 2048;
 /// Pause between two slices, for everything else.
 const PAUSE: Duration = Duration::from_millis(1);
 /// Length of a stored chunk.
 const CHUNK_BYTES: usize = 256 * 1024;
 /// How long a chunk waits for a moment in which few messages wait: under steady load there may be none, and a snapshot
 /// that never ends makes every start longer.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// With 256 KiB each 20 ms, a million entities take some five seconds then.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// Messages that may wait in the committer's lane before another chunk is added: events must not queue behind many.
 const QUEUED_MAX: usize = 4;
 

@@ -121,6 +121,33 @@ proptest! {
     }
 }
 
+proptest! {
+    /// As a snapshot does it: what was visited, and then every change since the walk began, is the whole.
+    #[test]
+    fn a_walk_and_what_changed_meanwhile_is_everything(
+        puts in prop::collection::vec(any_put(), 0..120),
+        begun: prop::sample::Index,
+        slice in 1..5_usize,
+    ) {
+        let put = |table: &mut Current, put: &Put| table.put(KEY.hash(&put.name), &put.name, &put.standing());
+        let (mut table, mut copy) = (Current::new(KEY), Current::new(KEY));
+        // Along a log, sequences only grow.
+        let puts: Vec<Put> = (1..).zip(puts).map(|(sequence, put)| Put { sequence, ..put }).collect();
+        let (before, later) = puts.split_at(begun.index(puts.len() + 1));
+        before.iter().for_each(|it| put(&mut table, it));
+        let mut walk = Some(table.walk());
+        for changed in later {
+            put(&mut table, changed);
+            walk = walk.and_then(|walk| table.visit(walk, slice, &mut |hash, name, standing| copy.put(hash, name, standing)));
+        }
+        while let Some(here) = walk {
+            walk = table.visit(here, slice, &mut |hash, name, standing| copy.put(hash, name, standing));
+        }
+        later.iter().for_each(|it| put(&mut copy, it));
+        prop_assert_eq!(copy.state_hash(), table.state_hash());
+    }
+}
+
 #[test]
 fn many_entities_are_found_again_after_the_index_has_grown() {
     let mut table = Current::new(KEY);
