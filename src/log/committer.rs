@@ -7,19 +7,21 @@
 
 mod arrivals;
 mod gathering;
+mod indexing;
 
 use std::rc::Rc;
 use std::thread::{self, JoinHandle};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
 use crate::domain::Event;
 use crate::types::{EntityHash, Sequence, Timestamp};
 
 use super::access::AccessBlock;
 use super::batch::{BATCH_EVENTS_LIMIT, BatchHead, encode_batch};
-use super::key::{access_key, entity_key, log_key};
+use super::index::{Row, row};
+use super::key::{access_key, log_key};
 use super::snapshot::{SnapshotChunk, SnapshotEnd};
 use super::store::Head;
 use super::writes::{Area, Writes};
@@ -27,6 +29,7 @@ use super::{LogError, Store};
 
 use arrivals::Arrivals;
 use gathering::{Gathered, Gathering};
+use indexing::{Indexing, RUN_ROWS};
 
 /// What a shard hands to the committer.
 #[derive(Debug)]
@@ -73,12 +76,16 @@ pub struct CommitterOptions {
     pub commit_bytes_max: usize,
     /// Events in one batch. Reading one event reads its batch; more of them compress better.
     pub batch_events_max: usize,
+    /// Entries of the AUDIT index that gather in memory before they are written.
+    pub index_rows: usize,
     /// For how long the access journal is kept, in ms.
     pub access_retention_ms: u64,
     /// The clock, for the times of commits.
     pub now: fn() -> Timestamp,
 }
 
+/// How soon the committer notices, with nothing else to do, that a part of the index was written, or was not.
+const INDEX_LOOKED_AT: Duration = Duration::from_millis(50);
 /// How often old blocks of the access journal are deleted: each time costs readers a little.
 const RETENTION_EVERY_MS: u64 = 3_600_000;
 
@@ -89,6 +96,7 @@ impl Default for CommitterOptions {
             commit_events_max: 10_000,
             commit_bytes_max: 8 << 20,
             batch_events_max: 64,
+            index_rows: RUN_ROWS,
             access_retention_ms: 7 * 24 * RETENTION_EVERY_MS,
             now: system_time,
         }
@@ -151,6 +159,7 @@ impl Committer {
         options: CommitterOptions,
         sink: impl CommitSink + Send + 'static,
     ) -> Result<CommitterHandle, LogError> {
+        store.load_index()?;
         let head = store.head()?;
         let (sender, receiver) = bounded(options.lane_messages.max(1));
         // The access journal's keys must not repeat those of an earlier run.
@@ -230,8 +239,9 @@ struct Work<S: CommitSink> {
     writes: Writes,
     /// A batch is encoded here; kept for its memory.
     batch: Vec<u8>,
-    /// The index of the commit is gathered here; kept for its memory.
-    index: Vec<([u8; 24], u16)>,
+    /// The entries of the commit are gathered here; kept for its memory.
+    rows: Vec<Row>,
+    indexing: Indexing,
     stopping: bool,
 }
 
@@ -257,7 +267,8 @@ impl<S: CommitSink> Work<S> {
             retained_at: Timestamp::ZERO,
             writes: Writes::new(),
             batch: Vec::new(),
-            index: Vec::new(),
+            rows: Vec::new(),
+            indexing: Indexing::new(options.index_rows),
             stopping: false,
         }
     }
@@ -267,18 +278,29 @@ impl<S: CommitSink> Work<S> {
             self.gather()?;
             self.commit()?;
             if self.stopping && self.arrivals.is_empty() && self.lane.is_empty() {
-                return Ok(());
+                return self.finish();
             }
         }
+    }
+
+    fn finish(&mut self) -> Result<(), LogError> {
+        self.indexing.finish(&self.store, &mut self.writes)?;
+        if self.writes.is_empty() { Ok(()) } else { self.store.write(&self.writes) }
     }
 
     /// Waits for one message if there is nothing to do, then takes what else is there.
     fn gather(&mut self) -> Result<(), LogError> {
         if self.arrivals.is_empty() && !self.stopping {
-            match self.lane.recv() {
+            let received = if self.indexing.is_running() {
+                self.lane.recv_timeout(INDEX_LOOKED_AT)
+            } else {
+                self.lane.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            match received {
                 Ok(append) => self.take(append)?,
+                Err(RecvTimeoutError::Timeout) => {}
                 // Everybody who could send has gone.
-                Err(_) => self.stopping = true,
+                Err(RecvTimeoutError::Disconnected) => self.stopping = true,
             }
         }
         let (events_max, bytes_max) = (self.options.commit_events_max, self.options.commit_bytes_max);
@@ -320,6 +342,7 @@ impl<S: CommitSink> Work<S> {
         let events = self.arrivals.take(self.options.commit_events_max, self.options.commit_bytes_max);
         let now = (self.options.now)();
         let head = self.add_events(&events, now)?;
+        self.indexing.step(&self.store, &mut self.writes)?;
         let complete = Gathering::complete(&mut self.gathering, head.last, &mut self.writes);
         if self.writes.is_empty() {
             return Ok(());
@@ -328,6 +351,9 @@ impl<S: CommitSink> Work<S> {
         self.store.write(&self.writes)?;
         self.writes.clear();
         self.head = head;
+        // Before the news of it, so that whoever hears of an event finds it.
+        self.store.tail().add(&self.rows);
+        self.rows.clear();
         if !events.is_empty() {
             self.sink.durable(head.last);
         }
@@ -337,7 +363,7 @@ impl<S: CommitSink> Work<S> {
         Ok(())
     }
 
-    /// Adds the batches of these events, their index and the new head to what is written next.
+    /// Adds the batches of these events and the new head to what is written next, and gathers their index.
     fn add_events(&mut self, events: &[(EntityHash, Event)], now: Timestamp) -> Result<Head, LogError> {
         let mut head = self.head;
         for part in events.chunks(self.options.batch_events_max) {
@@ -351,14 +377,9 @@ impl<S: CommitSink> Work<S> {
                 .map_err(|why| LogError::OutOfOrder { sequence: first, what: why.0 })?;
             self.writes.put(Area::Log, &log_key(first), &self.batch);
             for (position, (hash, event)) in (0_u16..).zip(part) {
-                self.index.push((entity_key(*hash, event.sequence), position));
+                self.rows.push(row(*hash, event.sequence, position));
             }
             head = Head { last: last.sequence, last_time: last.time, committed, batches: head.batches + 1, digest };
-        }
-        // Neighbours are inserted into RocksDB's memory faster than keys in random order.
-        self.index.sort_unstable();
-        for (key, position) in self.index.drain(..) {
-            self.writes.put(Area::Entity, &key, &position.to_le_bytes());
         }
         if head != self.head {
             head.put(&mut self.writes);

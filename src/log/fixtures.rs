@@ -88,6 +88,14 @@ impl Log for FaultInjector {
         Err(LogError::io("writing a commit", &"as the test asked"))
     }
 
+    fn ingest<'a>(&self, area: Area, rows: &mut dyn Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<(), LogError> {
+        if self.writes_left.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return self.log.ingest(area, rows);
+        }
+        assert!(!self.panics, "as the test asked");
+        Err(LogError::io("writing a part of the index", &"as the test asked"))
+    }
+
     fn read(&self, area: Area, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<(), LogError> {
         self.log.read(area, key, found)
     }
@@ -108,7 +116,13 @@ pub(super) fn early() -> Timestamp {
 
 /// Options with small batches, so that a few events make several.
 pub(super) fn small() -> CommitterOptions {
-    CommitterOptions { commit_events_max: 5, batch_events_max: 2, now: early, ..CommitterOptions::default() }
+    CommitterOptions {
+        commit_events_max: 5,
+        batch_events_max: 2,
+        index_rows: 7,
+        now: early,
+        ..CommitterOptions::default()
+    }
 }
 
 pub(super) fn start(store: &Store, options: CommitterOptions) -> (CommitterHandle, Listener) {

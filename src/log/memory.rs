@@ -41,6 +41,11 @@ impl Log for MemoryLog {
         Ok(())
     }
 
+    fn ingest<'a>(&self, area: Area, rows: &mut dyn Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<(), LogError> {
+        self.table().extend(rows.map(|(key, value)| ((area, key.to_vec()), value.to_vec())));
+        Ok(())
+    }
+
     fn read(&self, area: Area, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<(), LogError> {
         let value = self.table().get(&(area, key.to_vec())).cloned();
         if let Some(value) = value {

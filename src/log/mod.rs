@@ -33,6 +33,7 @@ pub mod fields;
 #[cfg(test)]
 mod fixtures;
 pub mod identity;
+mod index;
 pub mod key;
 pub mod memory;
 pub mod pool;
@@ -80,6 +81,14 @@ pub trait Log: Send + Sync + 'static {
     /// # Errors
     /// When the write or its sync failed. What is on disk is then unknown until the next start.
     fn write(&self, writes: &Writes) -> Result<(), LogError>;
+
+    /// Puts many keys, in ascending order and each once, into an area that takes no other writes meanwhile.
+    ///
+    /// MUST be atomic, and MUST NOT return `Ok` before it is synced, as [`Log::write`]; may run beside it.
+    ///
+    /// # Errors
+    /// As [`Log::write`].
+    fn ingest<'a>(&self, area: Area, rows: &mut dyn Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<(), LogError>;
 
     /// Shows the value of `key`, if there is one. MUST see every write that returned before.
     ///

@@ -10,6 +10,7 @@ use crate::types::{EntityHash, Sequence, Timestamp};
 
 use super::batch::{BATCH_EVENTS_LIMIT, Batch};
 use super::fields::Malformed;
+use super::index::key_and_value;
 use super::key::{entity_key, log_key, read_entity_key};
 use super::writes::{Area, Scan};
 use super::{LogError, Store};
@@ -136,14 +137,36 @@ impl History {
         if range.from > range.to || count == 0 {
             return Ok(entries);
         }
+        // Memory first: what is written to disk meanwhile is then seen twice rather than not at all.
+        let (place, tail) = self.store.index_tail(range.hash, range.from..=range.to, range.order, count)?;
+        let mut tail = tail.iter().map(key_and_value).map(|(key, value)| read_entry(key, value));
+        let stored = Range { to: range.to.min(place.value()), ..range };
+        match range.order {
+            Order::Ascending => {
+                self.stored_entries(stored, count, &mut entries)?;
+                let wanted = count - entries.len();
+                tail.take(wanted).try_for_each(|entry| entry.map(|entry| entries.push(entry)))?;
+            }
+            Order::Descending => {
+                tail.try_for_each(|entry| entry.map(|entry| entries.push(entry)))?;
+                self.stored_entries(stored, count, &mut entries)?;
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Adds entries that are on disk, until there are `count`.
+    fn stored_entries(&self, range: Range, count: usize, entries: &mut Vec<Entry>) -> Result<(), LogError> {
+        if range.from > range.to || entries.len() >= count {
+            return Ok(());
+        }
         let key = |sequence: u64| entity_key(range.hash, Sequence::new(sequence));
         let scan = Scan::range(Area::Entity, key(range.from), key(range.to.saturating_add(1)));
         let scan = if range.order == Order::Descending { scan.backwards() } else { scan };
         self.store.scan(&scan, |key, value| {
             entries.push(read_entry(key, value)?);
             Ok(if entries.len() == count { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })?;
-        Ok(entries)
+        })
     }
 
     /// Reads events of one batch, which is fetched and checked once.

@@ -2,13 +2,18 @@
 //!
 //! Six column families, made when the store is created and never at run time. One process has the database open.
 //! Snapshots of RocksDB are not used, since an iterator is one already.
+//!
+//! The entity index is not written by commits: whole tables of it are built beside the database and taken in.
 
-use std::path::Path;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRawIterator, DBRecoveryMode, FlushOptions, Options, ReadOptions, SliceTransform, WriteBatch, WriteOptions,
+    DBRawIterator, DBRecoveryMode, FlushOptions, IngestExternalFileOptions, Options, ReadOptions, SliceTransform,
+    SstFileWriter, WriteBatch, WriteOptions,
 };
 
 use super::writes::{Area, Scan, Write, Writes};
@@ -22,9 +27,6 @@ const BLOCK_CACHE_BYTES: usize = 128 << 20;
 /// What the log gathers in memory before it writes a table: large, since batches arrive at 100 MB/s, and small enough
 /// for a machine with 2 GiB. At most three of each exist.
 const LOG_MEMTABLE_BYTES: usize = 32 << 20;
-/// The same for the index, whose entries are small and in random order: inserting is faster where they fit into the
-/// processor's cache.
-const ENTITY_MEMTABLE_BYTES: usize = 16 << 20;
 /// The same for areas that hold little or are written rarely.
 const SMALL_MEMTABLE_BYTES: usize = 8 << 20;
 /// Write-ahead logs together. An area that is written rarely would else keep old ones alive for long, and a start after
@@ -33,9 +35,14 @@ const WAL_BYTES_MAX: u64 = 128 << 20;
 /// How far a bulk scan reads ahead: long enough to keep a disk busy.
 const READ_AHEAD_BYTES: usize = 2 << 20;
 
+/// A table that is being built. What a crash leaves of it is written over.
+const NEW_TABLE: &str = "table.new";
+
 /// The open database.
 pub(super) struct RocksLog {
     db: DB,
+    path: PathBuf,
+    cache: Cache,
     read_only: bool,
     failed: AtomicBool,
 }
@@ -49,6 +56,9 @@ impl RocksLog {
     /// Opens the database in this directory; one that is not there is created, unless `read_only`.
     pub(super) fn open(path: &Path, read_only: bool) -> Result<RocksLog, LogError> {
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+        if !read_only {
+            remove_new_table(path)?;
+        }
         let options = database_options(is_incomplete(path)?);
         let families = Area::ALL.map(|area| ColumnFamilyDescriptor::new(area.name(), area_options(area, &cache)));
         let opened = if read_only {
@@ -57,7 +67,7 @@ impl RocksLog {
             DB::open_cf_descriptors(&options, path, families)
         };
         match opened {
-            Ok(db) => Ok(RocksLog { db, read_only, failed: AtomicBool::new(false) }),
+            Ok(db) => Ok(RocksLog { db, path: path.to_owned(), cache, read_only, failed: AtomicBool::new(false) }),
             Err(error) if is_lock_conflict(&error) => Err(LogError::Locked { path: path.to_owned() }),
             Err(error) => Err(LogError::io("opening the database", &error)),
         }
@@ -65,6 +75,28 @@ impl RocksLog {
 
     fn family(&self, area: Area) -> Result<&ColumnFamily, LogError> {
         self.db.cf_handle(area.name()).ok_or_else(|| LogError::io("finding a column family", &area.name()))
+    }
+
+    /// Builds a table, which is synced with its end, and takes it into the database.
+    fn take_table<'a>(
+        &self,
+        area: Area,
+        rows: &mut dyn Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Result<(), rocksdb::Error> {
+        let file = self.path.join(NEW_TABLE);
+        let options = area_options(area, &self.cache);
+        let mut table = SstFileWriter::create(&options);
+        table.open(&file)?;
+        for (key, value) in rows {
+            table.put(key, value)?;
+        }
+        table.finish()?;
+        let mut options = IngestExternalFileOptions::default();
+        options.set_move_files(true);
+        match self.db.cf_handle(area.name()) {
+            Some(family) => self.db.ingest_external_file_cf_opts(family, &options, vec![file]),
+            None => Ok(()),
+        }
     }
 }
 
@@ -94,6 +126,15 @@ fn is_incomplete(path: &Path) -> Result<bool, LogError> {
         });
     }
     Ok(names.len() <= Area::ALL.len())
+}
+
+/// Removes what a crash may have left of a table that was being built.
+fn remove_new_table(path: &Path) -> Result<(), LogError> {
+    let file = path.join(NEW_TABLE);
+    match fs::remove_file(&file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(LogError::path("remove", &file, &error)),
+        _ => Ok(()),
+    }
 }
 
 /// RocksDB has no code of its own for a lock that is held.
@@ -135,7 +176,7 @@ fn area_options(area: Area, cache: &Cache) -> Options {
     options.set_compression_type(DBCompressionType::Lz4);
     let (memtable_bytes, block_bytes) = match area {
         Area::Log => (LOG_MEMTABLE_BYTES, 16 << 10),
-        Area::Entity => (ENTITY_MEMTABLE_BYTES, 8 << 10),
+        Area::Entity => (SMALL_MEMTABLE_BYTES, 8 << 10),
         Area::Tree | Area::State | Area::Access | Area::Meta => (SMALL_MEMTABLE_BYTES, 16 << 10),
     };
     table.set_block_size(block_bytes);
@@ -145,7 +186,6 @@ fn area_options(area: Area, cache: &Cache) -> Options {
         Area::Entity => {
             // Filters by entity spare the tables that do not know it.
             options.set_prefix_extractor(SliceTransform::create_fixed_prefix(ENTITY_PREFIX_BYTES));
-            options.set_memtable_prefix_bloom_ratio(0.05);
             table.set_bloom_filter(10.0, false);
             table.set_whole_key_filtering(false);
         }
@@ -204,6 +244,14 @@ impl Log for RocksLog {
         self.db.write_opt(batch, &options).map_err(|error| {
             self.failed.store(true, Ordering::Release);
             LogError::io("writing a commit", &error)
+        })
+    }
+
+    fn ingest<'a>(&self, area: Area, rows: &mut dyn Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<(), LogError> {
+        self.family(area)?;
+        self.take_table(area, rows).map_err(|error| {
+            self.failed.store(true, Ordering::Release);
+            LogError::io("writing a part of the index", &error)
         })
     }
 

@@ -16,6 +16,7 @@ use crate::types::{Sequence, Timestamp};
 use super::batch::BatchDigest;
 use super::fields::{Fields, Malformed};
 use super::identity::Identity;
+use super::index::Tail;
 use super::memory::MemoryLog;
 use super::rocks::RocksLog;
 use super::writes::{Area, Scan, Writes};
@@ -52,6 +53,8 @@ struct Inner {
     path: Option<PathBuf>,
     read_only: bool,
     failed: AtomicBool,
+    /// The part of the index that is not on disk.
+    tail: Tail,
     // Held after `log`, since fields are dropped in order: the database closes before another process may open it.
     _lock: Option<File>,
 }
@@ -150,7 +153,8 @@ impl Store {
             Some(identity) => identity?,
             None => create_identity(&*log, path.as_deref(), read_only)?,
         };
-        let inner = Inner { log, identity, path, read_only, failed: AtomicBool::new(false), _lock: lock };
+        let inner =
+            Inner { log, identity, path, read_only, failed: AtomicBool::new(false), tail: Tail::new(), _lock: lock };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -175,13 +179,32 @@ impl Store {
 
     /// Writes, unless an earlier write failed: then nothing is written ever again (P7).
     pub(super) fn write(&self, writes: &Writes) -> Result<(), LogError> {
-        if self.inner.read_only {
-            return Err(LogError::ReadOnly);
-        }
-        if self.inner.failed.load(Ordering::Acquire) {
-            return Err(LogError::Failed);
-        }
+        self.may_write()?;
         self.inner.log.write(writes).inspect_err(|_| self.latch())
+    }
+
+    /// Writes many sorted keys, on the same terms.
+    pub(super) fn ingest<'a>(
+        &self,
+        area: Area,
+        rows: &mut dyn Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Result<(), LogError> {
+        self.may_write()?;
+        self.inner.log.ingest(area, rows).inspect_err(|_| self.latch())
+    }
+
+    fn may_write(&self) -> Result<(), LogError> {
+        if self.inner.read_only {
+            Err(LogError::ReadOnly)
+        } else if self.inner.failed.load(Ordering::Acquire) {
+            Err(LogError::Failed)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn tail(&self) -> &Tail {
+        &self.inner.tail
     }
 
     /// What `read` makes of the value of `key`, if there is one.

@@ -37,7 +37,7 @@ pub struct Verification {
     pub batches: u64,
     /// Events that could be read.
     pub events: u64,
-    /// Entries of the entity index.
+    /// Entries of the entity index that are on disk. Those of the last events may not be; they are read from the log.
     pub index_entries: u64,
     /// Records of the newest snapshot.
     pub snapshot_records: u64,
@@ -93,6 +93,15 @@ impl IndexSum {
     }
 }
 
+/// The index as it is on disk.
+struct Index {
+    /// Up to here it must be complete.
+    place: Sequence,
+    /// Up to here it reaches: what a crash left of the step to the next place may stand behind this one, whole.
+    covered: Sequence,
+    sum: IndexSum,
+}
+
 impl Store {
     /// Checks everything that is stored. `progress` counts events and index entries.
     ///
@@ -111,14 +120,26 @@ impl Store {
             findings_untold: 0,
         };
         let total = head.last.value().saturating_mul(2);
-        let expected = self.verify_log(&mut report, &mut |done| progress(done, total))?;
-        self.verify_index(&mut report, expected, &mut |done| progress(head.last.value() + done, total))?;
+        let index = self.read_index(&mut report, &mut |done| progress(done, total))?;
+        let entries = report.index_entries;
+        let expected = self.verify_log(&mut report, index.covered, &mut |done| progress(entries + done, total))?;
+        // Only where the sums differ is it worth asking for each entry.
+        if index.sum != expected {
+            self.find_missing_entries(&mut report, index.place)?;
+            self.find_extra_entries(&mut report)?;
+        }
         self.verify_snapshot(&mut report)?;
         self.verify_accesses(&mut report)?;
         Ok(report)
     }
 
-    fn verify_log(&self, report: &mut Verification, progress: &mut dyn FnMut(u64)) -> Result<IndexSum, LogError> {
+    /// Follows the log, and gives what the index must hold of its events up to `covered`.
+    fn verify_log(
+        &self,
+        report: &mut Verification,
+        covered: Sequence,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<IndexSum, LogError> {
         let hash_key = self.identity().hash_key;
         let mut chain = Chain::new(self.identity().log_id);
         let mut expected = IndexSum::default();
@@ -132,7 +153,7 @@ impl Store {
             };
             report.batches += 1;
             if let Some(batch) = batch {
-                verify_events(&batch, &hash_key, &mut chain, report, &mut expected)?;
+                verify_events(&batch, &hash_key, &mut chain, report, (covered, &mut expected))?;
                 progress(report.events);
             }
             Ok(ControlFlow::Continue(()))
@@ -151,39 +172,41 @@ impl Store {
         Ok(expected)
     }
 
-    fn verify_index(
-        &self,
-        report: &mut Verification,
-        expected: IndexSum,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<(), LogError> {
-        let mut present = IndexSum::default();
+    fn read_index(&self, report: &mut Verification, progress: &mut dyn FnMut(u64)) -> Result<Index, LogError> {
+        let last = report.head.last;
+        let mut place = Sequence::ZERO;
+        match self.index_place() {
+            Ok(stored) if stored <= last => place = stored,
+            Ok(stored) => report.add(Area::Meta, stored, "the index is said to be younger than the log"),
+            Err(error) => report.add_error(Area::Meta, error)?,
+        }
+        let mut index = Index { place, covered: place, sum: IndexSum::default() };
         self.scan(&Scan::all_from(Area::Entity, []), |key, value| {
-            present.add(key, value);
-            if present.entries % 4096 == 0 {
-                progress(present.entries);
+            index.sum.add(key, value);
+            if let Ok((_, sequence)) = read_entity_key(key) {
+                index.covered = index.covered.max(sequence.min(last));
+            }
+            if index.sum.entries % 4096 == 0 {
+                progress(index.sum.entries);
             }
             Ok(ControlFlow::Continue(()))
         })?;
-        report.index_entries = present.entries;
-        progress(present.entries);
-        // Only where the sums differ is it worth asking for each entry.
-        if present == expected {
-            return Ok(());
-        }
-        self.find_missing_entries(report)?;
-        self.find_extra_entries(report)
+        report.index_entries = index.sum.entries;
+        progress(index.sum.entries);
+        Ok(index)
     }
 
-    fn find_missing_entries(&self, report: &mut Verification) -> Result<(), LogError> {
+    fn find_missing_entries(&self, report: &mut Verification, place: Sequence) -> Result<(), LogError> {
         let hash_key = self.identity().hash_key;
         self.scan(&Scan::all_from(Area::Log, []), |_, value| {
             // What cannot be read was told by the first pass.
             let Ok(batch) = Batch::read(value) else { return Ok(ControlFlow::Continue(())) };
             for event in batch.events().filter_map(Result::ok) {
                 let key = entity_key(hash_key.hash(event.entity.as_str()), event.sequence);
-                let place = self.read(Area::Entity, &key, |value| batch_of(event.sequence, value))?;
-                match place {
+                let named = self.read(Area::Entity, &key, |value| batch_of(event.sequence, value))?;
+                match named {
+                    // The others are read from the log when the store is opened.
+                    None if event.sequence > place => {}
                     None => report.add(Area::Entity, event.sequence, "the index lacks an event of the log"),
                     Some(Ok(first)) if first == batch.head().first => {}
                     Some(_) => report.add(Area::Entity, event.sequence, "the index names a wrong batch"),
@@ -248,7 +271,7 @@ fn verify_events(
     hash_key: &HashKey,
     chain: &mut Chain,
     report: &mut Verification,
-    expected: &mut IndexSum,
+    (covered, expected): (Sequence, &mut IndexSum),
 ) -> Result<(), LogError> {
     for (position, event) in (0_u16..).zip(batch.events()) {
         let sequence = Sequence::new(batch.head().first.value() + u64::from(position));
@@ -258,7 +281,9 @@ fn verify_events(
                     report.add_error(Area::Log, error)?;
                 }
                 report.events += 1;
-                expected.add(&entity_key(hash_key.hash(event.entity.as_str()), sequence), &position.to_le_bytes());
+                if sequence <= covered {
+                    expected.add(&entity_key(hash_key.hash(event.entity.as_str()), sequence), &position.to_le_bytes());
+                }
             }
             Err(why) => report.add(Area::Log, sequence, format!("an event is damaged: {}", why.0)),
         }
