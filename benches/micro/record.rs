@@ -4,6 +4,9 @@
 //! event a registration with a principal, a nonce and 69 bytes of attributes. "encode" writes a batch with its digest,
 //! "check" compares the digest of a stored one and looks at its structure, "decode" makes events of a checked one.
 //!
+//! Besides, what a lookup costs in the access journal: "note" adds records of four peers and two outcomes to a block, a
+//! thousand to a millisecond, and begins a new block where the server does.
+//!
 //! What the numbers are not: the cost of the disk (`append`, `replay`), or of the index.
 
 use std::hint::black_box;
@@ -11,8 +14,8 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput};
 use repsec::domain::Event;
 use repsec::log::batch::{Batch, BatchHead, encode_batch};
-use repsec::log::{BatchDigest, LogId};
-use repsec::types::Sequence;
+use repsec::log::{AccessBlock, AccessRecord, BatchDigest, LogId};
+use repsec::types::{Sequence, Timestamp};
 
 use crate::workload::{self, Names};
 
@@ -27,7 +30,27 @@ fn encode(events: &[Event], into: &mut Vec<u8>) -> BatchDigest {
     encode_batch(&head, events.iter(), into).expect("dense events")
 }
 
-/// Batches of both sizes.
+/// Records in a block of the access journal.
+const LOOKUPS: u64 = 13_000;
+
+fn note(records: &[AccessRecord]) -> AccessBlock {
+    let mut block = AccessBlock::new(0, records[0].time);
+    records.iter().for_each(|record| block.push(record));
+    block
+}
+
+fn accesses() -> Vec<AccessRecord> {
+    let record = |number: u64| AccessRecord {
+        time: Timestamp::from_unix_ms(1_756_807_200_000 + number / 1000),
+        command: 1,
+        status: if number.is_multiple_of(2) { 200 } else { 404 },
+        entity: number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        peer: (number / 100 % 4).wrapping_mul(0xbf58_476d_1ce4_e5b9),
+    };
+    (0..LOOKUPS).map(record).collect()
+}
+
+/// Batches of both sizes, and the access journal.
 pub fn measure(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("record");
     for count in [1, 256] {
@@ -49,5 +72,11 @@ pub fn measure(criterion: &mut Criterion) {
             bencher.iter(|| black_box(&batch).events().map(black_box).filter(Result::is_ok).count());
         });
     }
+    let records = accesses();
+    assert!(note(&records).len_bytes() < 131_000, "a record takes ten bytes");
+    group.throughput(Throughput::Elements(LOOKUPS));
+    group.bench_function(BenchmarkId::new("note", LOOKUPS), |bencher| {
+        bencher.iter_with_large_drop(|| note(black_box(&records)));
+    });
     group.finish();
 }

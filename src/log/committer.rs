@@ -237,8 +237,6 @@ struct Work<S: CommitSink> {
     access_counter: u32,
     retained_at: Timestamp,
     writes: Writes,
-    /// A batch is encoded here; kept for its memory.
-    batch: Vec<u8>,
     /// The entries of the commit are gathered here; kept for its memory.
     rows: Vec<Row>,
     indexing: Indexing,
@@ -266,7 +264,6 @@ impl<S: CommitSink> Work<S> {
             access_counter,
             retained_at: Timestamp::ZERO,
             writes: Writes::new(),
-            batch: Vec::new(),
             rows: Vec::new(),
             indexing: Indexing::new(options.index_rows),
             stopping: false,
@@ -321,7 +318,8 @@ impl<S: CommitSink> Work<S> {
             }
             Append::Access(block) => {
                 self.access_counter = self.access_counter.wrapping_add(1);
-                self.writes.put(Area::Access, &block.key(self.access_counter), &block.encode());
+                let key = block.key(self.access_counter);
+                self.writes.put(Area::Access, &key, &block.into_stored());
                 Gathered::Waiting
             }
             Append::Snapshot(chunk) => Gathering::chunk(&mut self.gathering, &chunk, &mut self.writes),
@@ -372,10 +370,12 @@ impl<S: CommitSink> Work<S> {
             let committed = now.max(head.committed).max(last.time);
             let batch_head =
                 BatchHead { log_id: self.store.identity().log_id, first, committed, previous: head.digest };
-            self.batch.clear();
-            let digest = encode_batch(&batch_head, part.iter().map(|(_, event)| event), &mut self.batch)
+            let events = part.iter().map(|(_, event)| event);
+            let encode = |into: &mut Vec<u8>| encode_batch(&batch_head, events, into);
+            let digest = self
+                .writes
+                .put_with(Area::Log, &log_key(first), encode)
                 .map_err(|why| LogError::OutOfOrder { sequence: first, what: why.0 })?;
-            self.writes.put(Area::Log, &log_key(first), &self.batch);
             for (position, (hash, event)) in (0_u16..).zip(part) {
                 self.rows.push(row(*hash, event.sequence, position));
             }

@@ -27,6 +27,10 @@ const BLOCK_CACHE_BYTES: usize = 128 << 20;
 /// What the log gathers in memory before it writes a table: large, since batches arrive at 100 MB/s, and small enough
 /// for a machine with 2 GiB. At most three of each exist.
 const LOG_MEMTABLE_BYTES: usize = 32 << 20;
+/// The same for the access journal: what is gathered goes to one file of values, which is not written again.
+const ACCESS_MEMTABLE_BYTES: usize = 32 << 20;
+/// Values of the access journal from this length on stand in files of values.
+const ACCESS_VALUE_BYTES_MIN: u64 = 1024;
 /// The same for areas that hold little or are written rarely.
 const SMALL_MEMTABLE_BYTES: usize = 8 << 20;
 /// Write-ahead logs together. An area that is written rarely would else keep old ones alive for long, and a start after
@@ -177,7 +181,8 @@ fn area_options(area: Area, cache: &Cache) -> Options {
     let (memtable_bytes, block_bytes) = match area {
         Area::Log => (LOG_MEMTABLE_BYTES, 16 << 10),
         Area::Entity => (SMALL_MEMTABLE_BYTES, 8 << 10),
-        Area::Tree | Area::State | Area::Access | Area::Meta => (SMALL_MEMTABLE_BYTES, 16 << 10),
+        Area::Access => (ACCESS_MEMTABLE_BYTES, 16 << 10),
+        Area::Tree | Area::State | Area::Meta => (SMALL_MEMTABLE_BYTES, 16 << 10),
     };
     table.set_block_size(block_bytes);
     options.set_write_buffer_size(memtable_bytes);
@@ -189,8 +194,15 @@ fn area_options(area: Area, cache: &Cache) -> Options {
             table.set_bloom_filter(10.0, false);
             table.set_whole_key_filtering(false);
         }
+        Area::Access => {
+            // Hashes and pseudonyms do not compress. Values lie beside the tables, so that merging those moves only
+            // keys; a file of values goes when all that is in it is too old.
+            options.set_compression_type(DBCompressionType::None);
+            options.set_enable_blob_files(true);
+            options.set_min_blob_size(ACCESS_VALUE_BYTES_MIN);
+        }
         // Batches are found by their exact keys in tables whose ranges hardly overlap: a filter would tell nothing.
-        Area::Log | Area::Tree | Area::State | Area::Access | Area::Meta => {}
+        Area::Log | Area::Tree | Area::State | Area::Meta => {}
     }
     // Compaction that lags must not stop commits: keys arrive in order almost everywhere, so many young tables cost
     // readers little, while a stalled commit costs every client.
@@ -288,7 +300,9 @@ impl Log for RocksLog {
     fn size_bytes(&self, area: Area) -> Result<u64, LogError> {
         let family = self.family(area)?;
         let mut bytes = 0;
-        for property in [rocksdb::properties::TOTAL_SST_FILES_SIZE, rocksdb::properties::CUR_SIZE_ALL_MEM_TABLES] {
+        for property in
+            ["rocksdb.total-sst-files-size", "rocksdb.total-blob-file-size", "rocksdb.cur-size-all-mem-tables"]
+        {
             let value = self.db.property_int_value_cf(family, property);
             bytes += value.map_err(|error| LogError::io("asking for the size of an area", &error))?.unwrap_or(0);
         }

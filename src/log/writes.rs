@@ -111,6 +111,24 @@ impl Writes {
         self.add(area, false, from, to);
     }
 
+    /// Adds a key with the value that `fill` appends; nothing is added when it fails.
+    pub(super) fn put_with<T, E>(
+        &mut self,
+        area: Area,
+        key: &[u8],
+        fill: impl FnOnce(&mut Vec<u8>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        let middle = self.bytes.len();
+        let filled = fill(&mut self.bytes);
+        match filled {
+            Ok(_) => self.list.push((area, true, start..middle, middle..self.bytes.len())),
+            Err(_) => self.bytes.truncate(start),
+        }
+        filled
+    }
+
     fn add(&mut self, area: Area, put: bool, one: &[u8], other: &[u8]) {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(one);

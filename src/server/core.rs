@@ -33,6 +33,8 @@ const HISTORIES_MAX: usize = 4;
 const CLAIMS_MAX: usize = 16;
 /// Blocks of the access journal that may wait for a log that is behind.
 const UNSENT_ACCESS_BLOCKS_MAX: usize = 64;
+/// Messages to the committer behind which no block is put any more: 128 MiB, if all of them are blocks.
+const WAITING_ACCESS_BLOCKS_MAX: usize = 1024;
 /// Bytes of answers that wait for a slow peer before its connection is not read on.
 const UNREAD_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
@@ -462,7 +464,7 @@ impl Core {
     /// Gives the log a block of the access journal; drops it, and says so, where the log is so far behind that memory
     /// would run out first. The promise of the journal is weaker than that of the events for this reason.
     pub(super) fn append_access(&self, block: AccessBlock) {
-        if self.unsent_appends() < UNSENT_ACCESS_BLOCKS_MAX {
+        if self.unsent_appends() < UNSENT_ACCESS_BLOCKS_MAX && self.lane_waiting() < WAITING_ACCESS_BLOCKS_MAX {
             self.append(Append::Access(block));
         } else if !self.journal_lost.replace(true) {
             tracing::warn!("the disk does not keep up: records of the access journal are being lost");
