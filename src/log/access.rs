@@ -339,7 +339,7 @@ mod tests {
         let record = |n: u64| AccessRecord {
             time: Timestamp::from_unix_ms(1_756_807_200_000 + n / 1000),
             command: 1,
-            status: if n % 3 == 0 { 404 } else { 200 },
+            status: if n.is_multiple_of(3) { 404 } else { 200 },
             entity: n.wrapping_mul(0x9e37_79b9_7f4a_7c15),
             peer: n % 4,
         };

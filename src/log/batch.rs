@@ -25,7 +25,7 @@ use crate::types::{Sequence, Timestamp};
 
 use super::fields::{Fields, Malformed, SEAL_BYTES, seal, unseal};
 use super::identity::LogId;
-use super::schema::{decode_event, encode_event};
+use super::schema::{StoredEvent, encode_event, read_event};
 
 const MAGIC: [u8; 4] = *b"RSLB";
 const VERSION: u16 = 1;
@@ -192,7 +192,15 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// When it is not in this batch, or its bytes are no event, or one of another place.
     pub fn event(&self, sequence: Sequence) -> Result<Event, Malformed> {
-        let event = decode_event(self.event_bytes(sequence).ok_or(Malformed("it lacks an event"))?)?;
+        self.stored(sequence)?.into_event()
+    }
+
+    /// The same, without copying its texts.
+    ///
+    /// # Errors
+    /// As [`Batch::event`], but for the nonce, which is not looked at.
+    pub fn stored(&self, sequence: Sequence) -> Result<StoredEvent<'a>, Malformed> {
+        let event = read_event(self.event_bytes(sequence).ok_or(Malformed("it lacks an event"))?)?;
         if event.sequence == sequence { Ok(event) } else { Err(Malformed("an event stands in a wrong place")) }
     }
 

@@ -174,11 +174,11 @@ impl Store {
         let scan = Scan::all_from(Area::Log, chain.next_key());
         self.scan(&scan, |key, value| {
             let batch = chain.follow(key, value)?;
-            for (position, event) in (0_u16..).zip(batch.events()) {
-                let sequence = Sequence::new(batch.head().first.value() + u64::from(position));
-                let event = event.map_err(|why| LogError::corrupt(sequence, "a batch", why))?;
+            for (position, sequence) in (0_u16..).zip(batch.head().first.value()..=batch.last().value()) {
+                let sequence = Sequence::new(sequence);
+                let event = batch.stored(sequence).map_err(|why| LogError::corrupt(sequence, "a batch", why))?;
                 if sequence > place {
-                    open.push(&row(hash_key.hash(event.entity.as_str()), sequence, position));
+                    open.push(&row(hash_key.hash(event.entity), sequence, position));
                 }
             }
             Ok(ControlFlow::Continue(()))

@@ -59,6 +59,7 @@ pub use pool::{Question, ReadJob, ReaderPool, Reading};
 pub use reader::History;
 pub use recover::{Recovered, Recovery};
 pub use replay::Span;
+pub use schema::StoredEvent;
 pub use snapshot::{SnapshotChunk, SnapshotEnd, SnapshotEntry, SnapshotNonce, SnapshotWriter};
 pub use stat::Stat;
 pub use store::{OpenOptions, Store};

@@ -186,7 +186,7 @@ impl Store {
             if let Ok((_, sequence)) = read_entity_key(key) {
                 index.covered = index.covered.max(sequence.min(last));
             }
-            if index.sum.entries % 4096 == 0 {
+            if index.sum.entries.is_multiple_of(4096) {
                 progress(index.sum.entries);
             }
             Ok(ControlFlow::Continue(()))

@@ -3,14 +3,63 @@
 //! Only this folder names rkyv, and only the log's floor calls it. A released version is never changed; a change of
 //! [`Event`] makes a new version beside the old ones. The version is that of the batch around the events.
 //!
-//! May use: `types`, `domain`, rkyv. Never: trusts bytes. Access is always checked, since a checksum says that the
+//! May use: `types`, `domain`, rkyv. Never: trusts bytes. Reading always checks, since a checksum says that the
 //! bytes are those that were written and not who wrote them.
 
 mod v1;
 
-use crate::domain::Event;
+use crate::domain::{Change, Event};
+use crate::types::{Attributes, Entity, Kind, Nonce, Once, Principal, Sequence, Timestamp};
 
 use super::fields::Malformed;
+
+/// An event as it stands in a batch, read without copying its texts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredEvent<'a> {
+    /// Its place in the log.
+    pub sequence: Sequence,
+    /// When it was decided.
+    pub time: Timestamp,
+    /// The name of the principal; empty for the anonymous one.
+    pub actor: &'a str,
+    /// The nonce; empty for none.
+    pub nonce: &'a str,
+    /// When the command with that nonce was made.
+    pub made: Timestamp,
+    /// The canonical text of the entity.
+    pub entity: &'a str,
+    /// Its kind.
+    pub kind: Kind,
+    /// The attributes with which its life began; `None` where it ended.
+    pub attributes: Option<&'a str>,
+}
+
+impl StoredEvent<'_> {
+    /// The event that was stored.
+    ///
+    /// # Errors
+    /// When the nonce is none.
+    pub fn into_event(self) -> Result<Event, Malformed> {
+        let once = match self.nonce {
+            "" => None,
+            text => {
+                let nonce = Nonce::parse(text).map_err(|_| Malformed("an event's nonce is invalid"))?;
+                Some(Once { made: self.made, nonce })
+            }
+        };
+        Ok(Event {
+            sequence: self.sequence,
+            time: self.time,
+            principal: Principal::from_name(self.actor),
+            once,
+            entity: Entity::from_canonical(self.kind, self.entity),
+            change: match self.attributes {
+                Some(text) => Change::Registered { attributes: Attributes::from_canonical(text) },
+                None => Change::Removed,
+            },
+        })
+    }
+}
 
 /// Appends the stored form of an event.
 ///
@@ -24,8 +73,8 @@ pub fn encode_event(event: &Event, into: &mut Vec<u8>) -> Result<(), Malformed> 
 ///
 /// # Errors
 /// When the bytes are anything else than the stored form of one event.
-pub fn decode_event(bytes: &[u8]) -> Result<Event, Malformed> {
-    v1::decode(bytes)
+pub fn read_event(bytes: &[u8]) -> Result<StoredEvent<'_>, Malformed> {
+    v1::read(bytes)
 }
 
 #[cfg(test)]

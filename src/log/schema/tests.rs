@@ -13,7 +13,28 @@ fn encoded(event: &Event) -> Vec<u8> {
     bytes
 }
 
+fn decode_event(bytes: &[u8]) -> Result<Event, Malformed> {
+    read_event(bytes)?.into_event()
+}
+
 proptest! {
+    /// What is read by place is what rkyv reads, and rkyv refuses nothing of it.
+    #[test]
+    fn reading_agrees_with_rkyv(event in events(), at: prop::sample::Index, bit in 0..9_u32) {
+        let mut bytes = encoded(&event);
+        let at = at.index(bytes.len());
+        bytes[at] ^= u8::try_from(1 << bit & 0xff).unwrap();
+        let Ok(read) = read_event(&bytes) else { return Ok(()) };
+        let ms = |ms| Timestamp::from_unix_ms(ms).unix_ms();
+        let by_rkyv = v1::read_by_rkyv(&bytes)
+            .map(|(sequence, time, change, kind, texts, made)| (sequence, ms(time), change, kind, texts, ms(made)));
+        let (change, attributes) = read.attributes.map_or((2, ""), |text| (1, text));
+        let extension = if let Kind::Extension(name) = &read.kind { name } else { "" };
+        let texts = [read.entity, extension, read.actor, attributes, read.nonce].map(str::to_owned);
+        let (sequence, time, made) = (read.sequence.value(), read.time.unix_ms(), read.made.unix_ms());
+        prop_assert_eq!(by_rkyv, Some((sequence, time, change, read.kind.code(), texts, made)));
+    }
+
     #[test]
     fn decoding_is_the_inverse_of_encoding(event in events()) {
         prop_assert_eq!(decode_event(&encoded(&event)), Ok(event));

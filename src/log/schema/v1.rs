@@ -9,9 +9,10 @@ use rkyv::with::{AsBox, InlineAsBox};
 use rkyv::{Archive, Serialize};
 
 use crate::domain::{Change, Event};
-use crate::types::{Attributes, Entity, Kind, Nonce, Once, Principal, Sequence, Timestamp};
+use crate::types::{Kind, Sequence, Timestamp};
 
-use super::super::fields::Malformed;
+use super::super::fields::{Fields, Malformed};
+use super::StoredEvent;
 
 /// The code of [`Change::Registered`].
 const REGISTERED: u8 = 1;
@@ -49,10 +50,14 @@ struct SubjectV1<'a> {
     made_ms: u64,
 }
 
-/// The bytes of an event beside its texts.
-const FIXED_BYTES: usize = size_of::<ArchivedEventV1<'static>>() + size_of::<ArchivedSubjectV1<'static>>();
-// The layout is frozen: a feature of rkyv that changes it does not compile.
-const _: () = assert!(size_of::<ArchivedEventV1<'static>>() == 22 && size_of::<ArchivedSubjectV1<'static>>() == 48);
+/// The bytes of the subject beside its texts, and those of the root.
+const SUBJECT_BYTES: usize = 48;
+const ROOT_BYTES: usize = 22;
+/// The texts of an event.
+const TEXTS: usize = 5;
+// The layout is frozen, since `read` counts on it: a feature of rkyv that changes it does not compile.
+const _: () = assert!(size_of::<ArchivedEventV1<'static>>() == ROOT_BYTES);
+const _: () = assert!(size_of::<ArchivedSubjectV1<'static>>() == SUBJECT_BYTES);
 const _: () = assert!(align_of::<ArchivedEventV1<'static>>() == 1);
 
 pub(super) fn encode(event: &Event, into: &mut Vec<u8>) -> Result<(), Malformed> {
@@ -82,38 +87,63 @@ pub(super) fn encode(event: &Event, into: &mut Vec<u8>) -> Result<(), Malformed>
     Ok(())
 }
 
-pub(super) fn decode(bytes: &[u8]) -> Result<Event, Malformed> {
-    let stored = rkyv::access::<ArchivedEventV1<'_>, Failure>(bytes)
-        .map_err(|_| Malformed("an event's structure is invalid"))?;
-    let subject = &*stored.subject;
-    let texts = subject.entity.len()
-        + subject.extension.len()
-        + subject.actor.len()
-        + subject.attributes.len()
-        + subject.nonce.len();
-    // rkyv reads from the end and does not mind what else there is; we do.
-    if texts + FIXED_BYTES != bytes.len() {
+/// Reads an event where it stands.
+///
+/// rkyv's own check follows every offset to wherever it leads. There is one place only where each part may be, so it is
+/// enough, and half the work, to demand that place: the texts one behind the other, the subject, the root.
+pub(super) fn read(bytes: &[u8]) -> Result<StoredEvent<'_>, Malformed> {
+    let misplaced = Malformed("an event's structure is invalid");
+    let (texts, fixed) = bytes.split_last_chunk::<{ SUBJECT_BYTES + ROOT_BYTES }>().ok_or(misplaced)?;
+    let text = std::str::from_utf8(texts).map_err(|_| Malformed("an event's text is not UTF-8"))?;
+    let mut fields = Fields::of(fixed);
+    let mut parts = [""; TEXTS];
+    let (mut at, mut subject_at) = (0_usize, texts.len());
+    for part in &mut parts {
+        let (offset, length) = (fields.u32()?, widen(fields.u32()?));
+        if offset != offset_between(subject_at, at) {
+            return Err(misplaced);
+        }
+        *part = at.checked_add(length).and_then(|end| text.get(at..end)).ok_or(misplaced)?;
+        at += length;
+        subject_at += 8;
+    }
+    let [entity, extension, actor, attributes, nonce] = parts;
+    let made = Timestamp::from_unix_ms(fields.u64()?);
+    let (sequence, time) = (Sequence::new(fields.u64()?), Timestamp::from_unix_ms(fields.u64()?));
+    let (change, code) = (fields.u8()?, fields.u8()?);
+    if fields.u32()? != offset_between(SUBJECT_BYTES + ROOT_BYTES - 4, 0) {
+        return Err(misplaced);
+    }
+    if at != texts.len() {
         return Err(Malformed("an event has bytes that mean nothing"));
     }
-    Ok(Event {
-        sequence: Sequence::new(stored.sequence.to_native()),
-        time: Timestamp::from_unix_ms(stored.time_ms.to_native()),
-        principal: Principal::from_name(&subject.actor),
-        once: once(&subject.nonce, subject.made_ms.to_native())?,
-        entity: Entity::from_canonical(kind(stored.kind, &subject.extension)?, &*subject.entity),
-        change: change(stored.change, &subject.attributes)?,
+    if nonce.is_empty() && made != Timestamp::ZERO {
+        return Err(Malformed("an event has the time of a nonce and no nonce"));
+    }
+    Ok(StoredEvent {
+        sequence,
+        time,
+        actor,
+        nonce,
+        made,
+        entity,
+        kind: kind(code, extension)?,
+        attributes: registered(change, attributes)?,
     })
 }
 
-fn once(nonce: &str, made_ms: u64) -> Result<Option<Once>, Malformed> {
-    match (nonce, made_ms) {
-        ("", 0) => Ok(None),
-        ("", _) => Err(Malformed("an event has the time of a nonce and no nonce")),
-        _ => {
-            let nonce = Nonce::parse(nonce).map_err(|_| Malformed("an event's nonce is invalid"))?;
-            Ok(Some(Once { made: Timestamp::from_unix_ms(made_ms), nonce }))
-        }
-    }
+/// What an offset from one place to another is stored as.
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "an event is shorter than 2 GiB, and what is not has another offset"
+)]
+fn offset_between(from: usize, to: usize) -> u32 {
+    (to as u32).wrapping_sub(from as u32)
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "usize has at least 32 bits where this runs")]
+const fn widen(value: u32) -> usize {
+    value as usize
 }
 
 fn kind(code: u8, extension: &str) -> Result<Kind, Malformed> {
@@ -124,10 +154,27 @@ fn kind(code: u8, extension: &str) -> Result<Kind, Malformed> {
     }
 }
 
-fn change(code: u8, attributes: &str) -> Result<Change, Malformed> {
+/// The attributes, if the change began a life.
+fn registered(code: u8, attributes: &str) -> Result<Option<&str>, Malformed> {
     match (code, attributes) {
-        (REGISTERED, text) => Ok(Change::Registered { attributes: Attributes::from_canonical(text) }),
-        (REMOVED, "") => Ok(Change::Removed),
+        (REGISTERED, text) => Ok(Some(text)),
+        (REMOVED, "") => Ok(None),
         _ => Err(Malformed("an event's change is unknown")),
     }
+}
+
+/// rkyv's own reading of an event, for comparison.
+#[cfg(test)]
+pub(super) fn read_by_rkyv(bytes: &[u8]) -> Option<(u64, u64, u8, u8, [String; TEXTS], u64)> {
+    let stored = rkyv::access::<ArchivedEventV1<'_>, Failure>(bytes).ok()?;
+    let subject = &*stored.subject;
+    let texts = [&subject.entity, &subject.extension, &subject.actor, &subject.attributes, &subject.nonce];
+    Some((
+        stored.sequence.to_native(),
+        stored.time_ms.to_native(),
+        stored.change,
+        stored.kind,
+        texts.map(|text| String::from(&**text)),
+        subject.made_ms.to_native(),
+    ))
 }
