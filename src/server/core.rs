@@ -161,7 +161,7 @@ impl Core {
             }
         }
         self.flush();
-        connection.writable.notify();
+        connection.wake_writer();
         if !self.must_wait(connection) {
             connection.room.notify();
         }
@@ -326,7 +326,7 @@ impl Core {
         let Some(connection) = self.connection(tag.connection) else { return };
         connection.session.borrow_mut().complete(tag.slot, outcome);
         connection.histories.borrow_mut().retain(|slot| *slot != tag.slot);
-        connection.writable.notify();
+        connection.wake_writer();
     }
 
     fn connection(&self, number: u64) -> Option<Rc<Connection>> {

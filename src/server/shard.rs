@@ -150,10 +150,10 @@ async fn accept(core: Rc<Core>, listener: Listener, cancel: Rc<Cancel>, pseudony
         // The seam for authentication: whoever is known by a certificate or a token gets a name here.
         let session = Session::new(Arc::clone(&core.face), Principal::Anonymous, Rc::clone(&core.parser));
         let number = core.number();
-        let connection = Rc::new(Connection::new(number, pseudonyms.of(peer.ip()), session, tls));
+        let connection = Rc::new(Connection::new(number, pseudonyms.of(peer.ip()), session, tls, writer));
         core.connections.borrow_mut().insert(number, Rc::clone(&connection));
         uring::spawn(connection::read(Rc::clone(&core), Rc::clone(&connection), reader));
-        uring::spawn(connection::write(Rc::clone(&core), connection, writer));
+        uring::spawn(connection::write(Rc::clone(&core), connection));
     }
 }
 
@@ -203,6 +203,7 @@ impl Sweeper {
         let overdue = self.deadline.is_some_and(|deadline| Instant::now() > deadline);
         let connections: Vec<Rc<Connection>> = core.connections.borrow().values().cloned().collect();
         for connection in connections {
+            connection.release_memory();
             let message_overdue =
                 connection.started.get().is_some_and(|since| since.elapsed() > core.settings.message_timeout);
             match connection.end.get() {

@@ -2,6 +2,8 @@
 //! is slow, and what a large message took is given back.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -32,6 +34,41 @@ fn a_peer_that_always_sends_ahead_is_not_slow() {
             }
         }
         assert!(answered > 399);
+    });
+}
+
+#[test]
+fn long_answers_to_short_questions_all_come_without_being_asked_for_again() {
+    each(&[1, 3], |setup| {
+        let server = setup.start();
+        let mut client = server.client();
+        for count in [1, 60, 600] {
+            // What one read brings is answered with far more than leaves in one go.
+            client.send("{\"command\":\"CAPABILITIES\"}\n".repeat(count));
+            for _ in 0..count {
+                assert_eq!(client.answer()["status"], 200);
+            }
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_never_stops_sending_leaves_the_others_their_turn() {
+    each(&[1], |setup| {
+        let server = setup.start();
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..2 {
+                let client = server.client();
+                scope.spawn(|| client.flood("{\"command\":\"PING\"}\n".repeat(5_000), &stop));
+            }
+            let began = Instant::now();
+            for _ in 0..20 {
+                assert_eq!(server.client().ask(json!({"command": "PING"}))["status"], 200);
+            }
+            println!("twenty questions took {:?}", began.elapsed());
+            stop.store(true, Ordering::Relaxed);
+        });
     });
 }
 

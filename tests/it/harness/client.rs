@@ -4,6 +4,8 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::pem::PemObject as _;
@@ -108,6 +110,21 @@ impl Client {
     pub fn send_without_reading(&mut self, bytes: impl AsRef<[u8]>) {
         self.tls.writer().write_all(bytes.as_ref()).unwrap();
         while self.tls.wants_write() && self.tls.write_tls(&mut self.socket).is_ok() {}
+    }
+
+    /// Sends bytes again and again, as fast as the server takes them, and throws away what it says, until told to stop.
+    pub fn flood(mut self, bytes: impl AsRef<[u8]>, stop: &AtomicBool) {
+        let mut incoming = self.socket.try_clone().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(move || while !matches!(incoming.read(&mut [0; 65536]), Ok(0)) {});
+            while !stop.load(Ordering::Relaxed) {
+                self.tls.writer().write_all(bytes.as_ref()).unwrap();
+                while self.tls.wants_write() && !stop.load(Ordering::Relaxed) {
+                    let _ = self.tls.write_tls(&mut self.socket);
+                }
+            }
+            self.socket.shutdown(Shutdown::Both).unwrap();
+        });
     }
 
     /// Sends bytes, each `size` of them in a record of their own.
