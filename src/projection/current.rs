@@ -7,7 +7,7 @@ use crate::domain::Standing;
 use crate::types::{EntityHash, HashKey, Kind};
 
 use super::arena::{Arena, Place};
-use super::index::Index;
+use super::index::{Index, Near};
 use super::names::Names;
 use super::record::{self, Code, Record, Room, State};
 use super::state_hash::{StateHash, StateSum};
@@ -62,16 +62,15 @@ impl Current {
 
     /// Reads a little of each of these entities, and makes nothing of it. A processor overlaps these reads, since none
     /// depends on another, and finds the entities in its caches when they are looked up right after.
-    pub fn touch(&self, hashes: impl Iterator<Item = EntityHash>) {
-        let mut seen = 0;
-        for hash in hashes {
-            // The first record with the same tag: nearly always the one that is meant.
-            if let Some(place) = self.index.find(hash.table_bits(), |_| true) {
-                let bytes = self.arena.at(place);
-                seen ^= bytes.first().copied().unwrap_or(0) ^ bytes.get(TOUCHED_BYTES).copied().unwrap_or(0);
-            }
-        }
-        std::hint::black_box(seen);
+    pub fn touch(&self, hashes: impl Iterator<Item = EntityHash> + Clone) {
+        let touched = hashes.clone().fold(0, |touched, hash| touched ^ self.index.touch(hash.table_bits()));
+        let records = hashes.fold(0, |touched, hash| {
+            let near = self.index.near(hash.table_bits());
+            let bytes = self.arena.at(if let Near::Record(place) = near { place } else { Place::START });
+            let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
+            touched ^ byte(0) ^ byte(TOUCHED_BYTES)
+        });
+        std::hint::black_box((touched, records));
     }
 
     /// Notes what is true of an entity now. An older standing than the one noted (by sequence) changes nothing, so

@@ -1,35 +1,85 @@
-//! Where the record of an entity lies, by the entity's hash: open addressing, eight bytes and a byte of tag for each.
+//! Where the record of an entity lies, by the entity's hash: open addressing over buckets of a cache line each.
 //!
-//! A slot is 40 bits of place and 24 bits of hash. The index has many parts, each of which grows on its own, so that
-//! growing keeps nobody waiting and never holds all slots twice. Part and 24 bits are all of the hash that the index
-//! uses, and both are at hand when a part grows: no record is read for it, and no name is hashed again.
-
-use hashbrown::HashTable;
+//! A slot is 24 bits of hash and 40 bits of place. A bucket has eight of them and is filled from the front; what finds
+//! its bucket full goes into the next one. So nearly every question costs one line of the cache. The index has many
+//! parts, each of which grows on its own and by a quarter, so that growing keeps nobody waiting and little memory lies
+//! idle. Part and 24 bits are all of the hash that the index uses, and both are at hand when a part grows: no record is
+//! read for it, and no name is hashed again.
 
 use super::arena::Place;
 
-/// Parts, by the top bits of the hash. At 2^17 slots each, 33 million in all, position and tag in a part still take
-/// different bits of the 24; beyond, ever more lookups look at a record in vain, and are right all the same.
+/// Parts, by the top bits of the hash. A part puts its entities in order by the 24 bits, so from some millions of
+/// entities a part on ever more lookups look at a record in vain, and are right all the same.
 const PARTS: usize = 256;
 const PART_SHIFT: u32 = u64::BITS - PARTS.trailing_zeros();
 const PLACE_BITS: u32 = 40;
-const TAG_MASK: u64 = 0x00FF_FFFF;
+const PLACE_MASK: u64 = (1 << PLACE_BITS) - 1;
+const TAG_BITS: u32 = u64::BITS - PLACE_BITS;
+const TAG_MASK: u64 = (1 << TAG_BITS) - 1;
+
+/// Slots of a bucket.
+const SLOTS: usize = 8;
+/// A slot without a place; its place is no record's.
+const EMPTY: u64 = u64::MAX;
+/// Of so many slots at the most this many are filled.
+const FULL: (usize, usize) = (5, 4);
+
+/// A line of the cache.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Bucket([u64; SLOTS]);
+
+/// What the bucket of a hash says, without a look at any record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Near {
+    /// No entity has this hash.
+    Nothing,
+    /// The record there has nearly the same hash.
+    Record(Place),
+    /// The bucket is full of others.
+    Elsewhere,
+}
 
 /// The places of one shard's records.
 pub(super) struct Index {
-    parts: Vec<HashTable<u64>>,
+    parts: Vec<Part>,
+    len: usize,
+}
+
+#[derive(Default)]
+struct Part {
+    buckets: Vec<Bucket>,
     len: usize,
 }
 
 impl Index {
     pub(super) fn new() -> Index {
-        Index { parts: (0..PARTS).map(|_| HashTable::new()).collect(), len: 0 }
+        Index { parts: (0..PARTS).map(|_| Part::default()).collect(), len: 0 }
     }
 
     /// The place under this hash for which `is` holds.
-    pub(super) fn find(&self, hash: u64, mut is: impl FnMut(Place) -> bool) -> Option<Place> {
-        let part = self.parts.get(part_of(hash))?;
-        part.find(spread(hash), |slot| same_tag(*slot, hash) && is(place_of(*slot))).map(|slot| place_of(*slot))
+    pub(super) fn find(&self, hash: u64, is: impl FnMut(Place) -> bool) -> Option<Place> {
+        let part = self.part(hash)?;
+        part.position(tag_of(hash), is)
+            .and_then(|(bucket, slot)| Some(place_of(*part.buckets.get(bucket)?.0.get(slot)?)))
+    }
+
+    /// A little of the bucket of this hash, which brings it into the caches.
+    pub(super) fn touch(&self, hash: u64) -> u64 {
+        self.bucket(hash).map_or(0, |bucket| bucket.0[0])
+    }
+
+    /// What the bucket of this hash says of it.
+    pub(super) fn near(&self, hash: u64) -> Near {
+        let Some(Bucket(slots)) = self.bucket(hash) else { return Near::Nothing };
+        let tag = tag_of(hash);
+        // All slots, without a branch that a processor could guess wrong.
+        let found = slots.iter().rev().fold(EMPTY, |found, slot| if tag_in(*slot) == tag { *slot } else { found });
+        match found {
+            EMPTY if slots[SLOTS - 1] == EMPTY => Near::Nothing,
+            EMPTY => Near::Elsewhere,
+            slot => Near::Record(place_of(slot)),
+        }
     }
 
     /// Adds a place. None under this hash may be that of the same entity.
@@ -37,18 +87,18 @@ impl Index {
     /// # Panics
     /// When the place does not fit into a slot: a shard's records outgrow 1 TiB.
     pub(super) fn insert(&mut self, hash: u64, place: Place) {
-        assert!(place.number() < 1 << PLACE_BITS, "a shard's records outgrow 1 TiB");
+        assert!(place.number() < PLACE_MASK, "a shard's records outgrow 1 TiB");
         if let Some(part) = self.parts.get_mut(part_of(hash)) {
-            part.insert_unique(spread(hash), slot_of(hash, place), |slot| spread(*slot >> PLACE_BITS));
+            part.insert(slot_of(tag_of(hash), place));
             self.len += 1;
         }
     }
 
     /// Puts one place where another was.
     pub(super) fn replace(&mut self, hash: u64, from: Place, to: Place) {
-        let part = self.parts.get_mut(part_of(hash));
-        if let Some(slot) = part.and_then(|part| part.find_mut(spread(hash), |slot| place_of(*slot) == from)) {
-            *slot = slot_of(hash, to);
+        let Some(part) = self.parts.get_mut(part_of(hash)) else { return };
+        if let Some((bucket, slot)) = part.position(tag_of(hash), |place| place == from) {
+            part.buckets[bucket].0[slot] = slot_of(tag_of(hash), to);
         }
     }
 
@@ -58,7 +108,68 @@ impl Index {
 
     /// Bytes held from the allocator.
     pub(super) fn bytes(&self) -> usize {
-        self.parts.iter().map(|part| size_of::<HashTable<u64>>() + part.allocation_size()).sum()
+        self.parts.iter().map(|part| size_of::<Part>() + part.buckets.capacity() * size_of::<Bucket>()).sum()
+    }
+
+    fn part(&self, hash: u64) -> Option<&Part> {
+        self.parts.get(part_of(hash))
+    }
+
+    fn bucket(&self, hash: u64) -> Option<&Bucket> {
+        let part = self.part(hash)?;
+        part.buckets.get(part.home(tag_of(hash)))
+    }
+}
+
+impl Part {
+    /// The bucket where the places with this tag begin. Order by tag is kept, so that a part grows by going through it.
+    #[allow(clippy::cast_possible_truncation, reason = "below the number of buckets")]
+    fn home(&self, tag: u64) -> usize {
+        ((tag * self.buckets.len() as u64) >> TAG_BITS) as usize
+    }
+
+    /// Bucket and slot of the place with this tag for which `is` holds.
+    fn position(&self, tag: u64, mut is: impl FnMut(Place) -> bool) -> Option<(usize, usize)> {
+        let home = self.home(tag);
+        // A part is never full, so an empty slot ends this.
+        for number in (home..self.buckets.len()).chain(0..home) {
+            for (at, slot) in self.buckets.get(number)?.0.iter().enumerate() {
+                if *slot == EMPTY {
+                    return None;
+                }
+                if tag_in(*slot) == tag && is(place_of(*slot)) {
+                    return Some((number, at));
+                }
+            }
+        }
+        None
+    }
+
+    fn insert(&mut self, slot: u64) {
+        if (self.len + 1) * FULL.0 > self.buckets.len() * SLOTS * FULL.1 {
+            self.grow();
+        }
+        self.put(slot);
+        self.len += 1;
+    }
+
+    fn grow(&mut self) {
+        let buckets = self.buckets.len() + self.buckets.len().div_ceil(4).max(1);
+        let small = std::mem::replace(&mut self.buckets, vec![Bucket([EMPTY; SLOTS]); buckets]);
+        for slot in small.iter().flat_map(|bucket| bucket.0).filter(|slot| *slot != EMPTY) {
+            self.put(slot);
+        }
+    }
+
+    /// Puts a slot where there is room for it, which there is.
+    fn put(&mut self, slot: u64) {
+        let home = self.home(tag_in(slot));
+        let (before, from) = self.buckets.split_at_mut(home);
+        if let Some(empty) =
+            from.iter_mut().chain(before).find_map(|bucket| bucket.0.iter_mut().find(|slot| **slot == EMPTY))
+        {
+            *empty = slot;
+        }
     }
 }
 
@@ -67,22 +178,20 @@ fn part_of(hash: u64) -> usize {
     (hash >> PART_SHIFT) as usize
 }
 
-/// A part takes its position from the low bits and its tag from the top seven.
-fn spread(hash: u64) -> u64 {
-    let tag = hash & TAG_MASK;
-    tag | (tag >> 17) << 57
+fn tag_of(hash: u64) -> u64 {
+    hash & TAG_MASK
 }
 
-fn slot_of(hash: u64, place: Place) -> u64 {
-    (hash & TAG_MASK) << PLACE_BITS | place.number()
+fn slot_of(tag: u64, place: Place) -> u64 {
+    tag << PLACE_BITS | place.number()
 }
 
 fn place_of(slot: u64) -> Place {
-    Place::from_number(slot & ((1 << PLACE_BITS) - 1))
+    Place::from_number(slot & PLACE_MASK)
 }
 
-fn same_tag(slot: u64, hash: u64) -> bool {
-    slot >> PLACE_BITS == hash & TAG_MASK
+fn tag_in(slot: u64) -> u64 {
+    slot >> PLACE_BITS
 }
 
 #[cfg(test)]
@@ -97,7 +206,8 @@ mod tests {
         /// Whatever the hashes are, also where they hardly differ, and however often the parts have grown.
         #[test]
         fn what_was_put_is_found_and_nothing_else(
-            hashes in prop::collection::vec(prop_oneof![any::<u64>(), 0..50_u64, (0..8_u64).prop_map(|bit| 1 << (8 * bit))], 0..400),
+            hashes in prop::collection::vec(prop_oneof![any::<u64>(), 0..50_u64, (0..8_u64).prop_map(|bit| 1 << (8 * bit)), Just(u64::MAX)], 0..400),
+            asked in prop::collection::vec(prop_oneof![any::<u64>(), 0..100_u64, Just(u64::MAX)], 0..20),
         ) {
             let mut index = Index::new();
             let mut model: BTreeMap<u64, Vec<Place>> = BTreeMap::new();
@@ -112,6 +222,19 @@ mod tests {
                     prop_assert_eq!(index.find(*hash, |found| found == *place), Some(*place));
                 }
                 prop_assert_eq!(index.find(*hash, |found| found.number() > 1000), None);
+                match index.near(*hash) {
+                    Near::Nothing => prop_assert!(false, "{:x} is there", hash),
+                    Near::Record(place) => prop_assert_eq!(hash & TAG_MASK, hashes[usize::try_from(place.number()).unwrap()] & TAG_MASK),
+                    Near::Elsewhere => {}
+                }
+            }
+            for hash in asked.iter().filter(|hash| !model.contains_key(hash)) {
+                // What is said of a hash that is not there is no lie: a record with the same part and tag, or a full bucket.
+                match index.near(*hash) {
+                    Near::Nothing => prop_assert_eq!(index.find(*hash, |_| true), None),
+                    Near::Record(place) => prop_assert_eq!(index.find(*hash, |_| true), Some(place)),
+                    Near::Elsewhere => {}
+                }
             }
             if let Some((hash, places)) = model.iter().next() {
                 let (from, to) = (places[0], Place::from_number(1 << 39));

@@ -1,13 +1,14 @@
 //! Lookups, many at a time.
 //!
 //! A processor waits for memory most of the time that a lookup takes, and can wait for many places at once as long as
-//! none depends on another. So a block of lookups goes through the table in three rounds: where is the record, what
-//! stands at its beginning, is it the one.
+//! none depends on another. So a block of lookups goes through the table in four rounds: touch the index, see where the
+//! record is, touch the record, see whether it is the one.
 
 use crate::domain::{Found, Lookup, Lookups};
 use crate::types::{KindCode, Sequence};
 
 use super::super::arena::Place;
+use super::super::index::Near;
 use super::Current;
 
 /// Lookups that go through the table together: as many as a core has loads in flight, and some more.
@@ -19,14 +20,16 @@ impl Current {
         let (names, each) = lookups.each_mut();
         let (mut saw, mut extensions) = (Sequence::ZERO, false);
         for block in each.chunks_mut(TOGETHER) {
-            let mut places = [None; TOGETHER];
-            for (place, lookup) in places.iter_mut().zip(&*block) {
-                *place = self.index.find(lookup.hash.table_bits(), |_| true);
-            }
-            let touched = places.iter().flatten().fold(0, |touched, place| touched ^ self.first_byte(*place));
+            let touched = block.iter().fold(0, |touched, lookup| touched ^ self.index.touch(lookup.hash.table_bits()));
             std::hint::black_box(touched);
-            for (place, lookup) in places.into_iter().zip(block) {
-                let Some(place) = self.place_of_name(place, lookup, names) else { continue };
+            let mut nears = [Near::Nothing; TOGETHER];
+            for (near, lookup) in nears.iter_mut().zip(&*block) {
+                *near = self.index.near(lookup.hash.table_bits());
+            }
+            let touched = nears.iter().fold(0, |touched, near| touched ^ self.touch_record(*near));
+            std::hint::black_box(touched);
+            for (near, lookup) in nears.into_iter().zip(block) {
+                let Some(place) = self.place_of_name(near, lookup, names) else { continue };
                 let record = self.record(place);
                 saw = saw.max(record.sequence());
                 if record.registered() {
@@ -42,18 +45,20 @@ impl Current {
         saw
     }
 
-    fn first_byte(&self, place: Place) -> u8 {
+    /// A little of the record; of any where there is none, which spares a branch that could be guessed wrong.
+    fn touch_record(&self, near: Near) -> u8 {
+        let place = if let Near::Record(place) = near { place } else { Place::START };
         self.arena.at(place).first().copied().unwrap_or(0)
     }
 
-    /// The place of the lookup's record, given that of a record with nearly the same hash.
-    fn place_of_name(&self, place: Option<Place>, lookup: &Lookup, names: &[u8]) -> Option<Place> {
+    /// The place of the lookup's record.
+    fn place_of_name(&self, near: Near, lookup: &Lookup, names: &[u8]) -> Option<Place> {
         let name = lookup.name_in(names);
-        // Another entity with the same 24 bits of hash stands before it once in some millions.
-        match place {
-            Some(near) if self.record(near).name_bytes() == name => place,
-            Some(_) => self.find(lookup.hash, name),
-            None => None,
+        match near {
+            Near::Nothing => None,
+            // With ten million entities, another one has the same part and tag once in 400 times.
+            Near::Record(place) if self.record(place).name_bytes() == name => Some(place),
+            Near::Record(_) | Near::Elsewhere => self.find(lookup.hash, name),
         }
     }
 
