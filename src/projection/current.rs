@@ -7,7 +7,7 @@ use crate::domain::Standing;
 use crate::types::{EntityHash, HashKey, Kind};
 
 use super::arena::{Arena, Place};
-use super::index::{Index, Near};
+use super::index::Index;
 use super::names::Names;
 use super::record::{self, Code, Record, Room, State};
 use super::state_hash::{StateHash, StateSum};
@@ -65,8 +65,7 @@ impl Current {
     pub fn touch(&self, hashes: impl Iterator<Item = EntityHash> + Clone) {
         let touched = hashes.clone().fold(0, |touched, hash| touched ^ self.index.touch(hash.table_bits()));
         let records = hashes.fold(0, |touched, hash| {
-            let near = self.index.near(hash.table_bits());
-            let bytes = self.arena.at(if let Near::Record(place) = near { place } else { Place::START });
+            let bytes = self.arena.at(self.index.near(hash.table_bits()).unwrap_or(Place::START));
             let byte = |at: usize| bytes.get(at).copied().unwrap_or(0);
             touched ^ byte(0) ^ byte(TOUCHED_BYTES)
         });

@@ -79,7 +79,7 @@ impl Entity {
     /// all names are. `false` says nothing.
     pub fn is_plainly_canonical(text: &[u8]) -> bool {
         match text.last() {
-            Some(b'0'..=b'9') => std::str::from_utf8(text).is_ok_and(address::is_canonical_v4),
+            Some(b'0'..=b'9') => address::is_canonical_v4(text),
             _ => plain::is_plain_domain(text),
         }
     }
@@ -106,7 +106,7 @@ impl Entity {
 /// It only answers where the way through the tables of Unicode would give the text back unchanged.
 fn canonical_already(text: &str) -> Option<Kind> {
     match text.bytes().next_back()? {
-        b'0'..=b'9' => address::is_canonical_v4(text).then_some(Kind::Ip),
+        b'0'..=b'9' => address::is_canonical_v4(text.as_bytes()).then_some(Kind::Ip),
         _ => plain::is_plain_domain(text.as_bytes()).then_some(Kind::Domain),
     }
 }

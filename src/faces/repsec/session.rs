@@ -85,8 +85,8 @@ enum State {
     Gathering(Gathering),
     /// What a lookup has found, of a kind that is no extension.
     Found(Found),
-    /// The answer can be written.
-    Ready(Answer),
+    /// The answer can be written. It lies apart, so that slots are small: nearly all are those of lookups.
+    Ready(Box<Answer>),
 }
 
 impl Session {
@@ -265,15 +265,15 @@ impl Session {
                 let waits = self.slots.back().is_some_and(Slot::waits);
                 return waits.then_some(Step { slot, asked: Asked::Many(lookups) });
             }
-            Meaning::Ping => self.push(id, CommandKind::Ping, State::Ready(Answer::Pong(now))),
-            Meaning::Capabilities => self.push(id, CommandKind::Capabilities, State::Ready(Answer::Capabilities)),
+            Meaning::Ping => self.push(id, CommandKind::Ping, ready(Answer::Pong(now))),
+            Meaning::Capabilities => self.push(id, CommandKind::Capabilities, ready(Answer::Capabilities)),
         };
         None
     }
 
     fn reject(&mut self, rejected: Rejected) {
         let Rejected { id, command, fault } = rejected;
-        self.push(id, command, State::Ready(Answer::Rejected(fault)));
+        self.push(id, command, ready(Answer::Rejected(fault)));
     }
 
     fn reject_bytes(&mut self, fault: Fault) {
@@ -318,7 +318,7 @@ impl Session {
                     let verified = |kind| Outcome::Verified(Verified { verified: true, kind, last_updated });
                     // A table that finds an extension names it.
                     let outcome = kind.map_or(Outcome::Unavailable(Unavailable::Failed), verified);
-                    State::Ready(Answer::Outcome(outcome))
+                    ready(Answer::Outcome(outcome))
                 }
                 found => State::Found(found),
             };
@@ -357,13 +357,13 @@ impl Slot {
     }
 }
 
+fn ready(answer: Answer) -> State {
+    State::Ready(Box::new(answer))
+}
+
 /// A bulk lookup is answered when every name is.
 fn gathered(gathering: Gathering) -> State {
-    if gathering.is_complete() {
-        State::Ready(Answer::Names(gathering.into_results()))
-    } else {
-        State::Gathering(gathering)
-    }
+    if gathering.is_complete() { ready(Answer::Names(gathering.into_results())) } else { State::Gathering(gathering) }
 }
 
 impl Face for Session {
@@ -407,7 +407,7 @@ impl Face for Session {
                 gathering.fill(&part);
                 gathered(gathering)
             }
-            (State::Waiting | State::Gathering(_), outcome) => State::Ready(Answer::Outcome(outcome)),
+            (State::Waiting | State::Gathering(_), outcome) => ready(Answer::Outcome(outcome)),
         };
         let before = mem::replace(&mut slot.weight_bytes, slot.state.weight_bytes());
         let weight_bytes = slot.weight_bytes;

@@ -8,7 +8,6 @@ use crate::domain::{Found, Lookup, Lookups};
 use crate::types::{KindCode, Sequence};
 
 use super::super::arena::Place;
-use super::super::index::Near;
 use super::Current;
 
 /// Lookups that go through the table together: as many as a core has loads in flight, and some more.
@@ -22,7 +21,7 @@ impl Current {
         for block in each.chunks_mut(TOGETHER) {
             let touched = block.iter().fold(0, |touched, lookup| touched ^ self.index.touch(lookup.hash.table_bits()));
             std::hint::black_box(touched);
-            let mut nears = [Near::Nothing; TOGETHER];
+            let mut nears = [None; TOGETHER];
             for (near, lookup) in nears.iter_mut().zip(&*block) {
                 *near = self.index.near(lookup.hash.table_bits());
             }
@@ -46,20 +45,15 @@ impl Current {
     }
 
     /// A little of the record; of any where there is none, which spares a branch that could be guessed wrong.
-    fn touch_record(&self, near: Near) -> u8 {
-        let place = if let Near::Record(place) = near { place } else { Place::START };
-        self.arena.at(place).first().copied().unwrap_or(0)
+    fn touch_record(&self, place: Option<Place>) -> u8 {
+        self.arena.at(place.unwrap_or(Place::START)).first().copied().unwrap_or(0)
     }
 
-    /// The place of the lookup's record.
-    fn place_of_name(&self, near: Near, lookup: &Lookup, names: &[u8]) -> Option<Place> {
-        let name = lookup.name_in(names);
-        match near {
-            Near::Nothing => None,
-            // With ten million entities, another one has the same part and tag once in 400 times.
-            Near::Record(place) if self.record(place).name_bytes() == name => Some(place),
-            Near::Record(_) | Near::Elsewhere => self.find(lookup.hash, name),
-        }
+    /// The place of the lookup's record, given that of a record with nearly the same hash.
+    fn place_of_name(&self, near: Option<Place>, lookup: &Lookup, names: &[u8]) -> Option<Place> {
+        let (near, name) = (near?, lookup.name_in(names));
+        // With ten million entities, another one has the same part and tag once in 400 times.
+        if self.record(near).name_bytes() == name { Some(near) } else { self.find(lookup.hash, name) }
     }
 
     #[cold]
