@@ -1,30 +1,34 @@
 //! What all measurements share: the settings, the scratch directory, the certificates, the book, and the news on standard
 //! error.
 
+use std::panic::{self, AssertUnwindSafe};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use repsec::server::{CertificateFiles, make_development};
-use repsec_load::{Extent, Plan, Report, process, run, run_with};
+use repsec_load::{Extent, Plan, Report, run, run_with};
 
-use crate::book::{Book, Measurement};
+use crate::book::{Book, Disturbance, Measurement};
 use crate::budget::Budget;
 use crate::failure::Failure;
 use crate::machine::CpuTimes;
-use crate::peer::{Peer, settle};
+use crate::others::Others;
+use crate::patience::Patience;
+use crate::peer::{Peer, SETTLED, settle};
 use crate::scratch::Scratch;
 use crate::settings::{Settings, Size};
 use crate::statistics::Sample;
 
-/// How long a server may go on with work of its own (compaction, snapshots) before it is measured all the same.
-const SETTLE: Duration = Duration::from_secs(90);
+/// How long a server may go on with work of its own (compaction, snapshots) before it is measured all the same: in one
+/// place, and in a whole run.
+const SETTLE: Duration = Duration::from_secs(60);
+const SETTLE_ALL: Duration = Duration::from_secs(300);
+/// How long a run waits in one place for other programs to leave the machine alone. How long in all, it is told.
+const QUIET: Duration = Duration::from_secs(20);
 /// How often a fill says how far it is.
 const NEWS: Duration = Duration::from_secs(10);
-
-/// How long a run waits, in all, for other programs to leave the machine alone.
-const PATIENCE: Duration = Duration::from_secs(600);
 /// Cores that others may keep busy while something is measured, without being waited for.
-const BUSY_CORES_MAX: f64 = 0.15;
+pub const BUSY_CORES_MAX: f64 = 0.15;
 /// Length of a look at what the machine does.
 const LOOK: Duration = Duration::from_millis(300);
 
@@ -39,8 +43,10 @@ pub struct Bench {
     /// What was found.
     pub book: Book,
     began: Instant,
-    /// How long it will still wait for other programs.
-    patience: Duration,
+    /// For other programs.
+    quiet: Patience,
+    /// For the servers' own work.
+    settling: Patience,
 }
 
 impl Bench {
@@ -52,8 +58,9 @@ impl Bench {
         let scratch = Scratch::new(&settings.scratch)?;
         let certificates =
             make_development(scratch.path()).map_err(|error| Failure::peer("repsec", error.to_string()))?;
-        let (book, began, patience) = (Book::default(), Instant::now(), PATIENCE);
-        Ok(Bench { settings, scratch, certificates, book, began, patience })
+        let (quiet, settling) = (Patience::new(settings.patience, QUIET), Patience::new(SETTLE_ALL, SETTLE));
+        let (book, began) = (Book::default(), Instant::now());
+        Ok(Bench { settings, scratch, certificates, book, began, quiet, settling })
     }
 
     /// How long and how much.
@@ -72,43 +79,92 @@ impl Bench {
         eprintln!("[{:2}:{:02}] {text}", seconds / 60, seconds % 60);
     }
 
-    /// Waits until these do nothing of their own any more.
-    pub fn settle(&self, peers: &[&Peer]) {
-        if !settle(peers, SETTLE) {
-            self.news(&format!("the servers are still busy after {} s; going on", SETTLE.as_secs()));
+    /// Measures one budget, or a part of it, if it is wanted. What keeps it from being measured, a panic too, is told in
+    /// the book; the run goes on.
+    pub fn attempt(&mut self, budget: Budget, measure: impl FnOnce(&mut Bench) -> Result<(), Failure>) {
+        if !self.wants(budget) {
+            return;
         }
+        // What a panic leaves half done is a row or a note less in the book.
+        let outcome = panic::catch_unwind(AssertUnwindSafe(|| measure(self)));
+        let failure = match outcome {
+            Ok(Ok(())) => return,
+            Ok(Err(failure)) => failure.to_string(),
+            Err(_) => "the measurement itself broke down; standard error says where".to_owned(),
+        };
+        self.news(&format!("{budget} failed: {failure}"));
+        self.book.failure(budget, failure);
+    }
+
+    /// Waits until these do nothing of their own any more, as long as there is patience left. Whether it came to that.
+    pub fn settle(&mut self, peers: &[&Peer]) -> bool {
+        let (began, at_most) = (Instant::now(), self.settling.here());
+        let settled = settle(peers, at_most);
+        self.settling.spend(began.elapsed().saturating_sub(SETTLED));
+        if !settled && !at_most.is_zero() {
+            self.news(&format!("  the servers are still busy after {} s; going on", began.elapsed().as_secs()));
+            if self.settling.is_over() {
+                self.news("  no patience is left for the servers' own work; from now on it is measured beside it");
+            }
+        }
+        settled
     }
 
     /// Waits until other programs leave the machine alone, as long as there is patience left. What is measured beside them
-    /// all the same is told by [`Measurement::other_cores`].
+    /// all the same is told by [`Disturbance::other_cores`].
     ///
     /// # Errors
     /// When the kernel does not tell what the machine does.
     pub fn wait_for_quiet(&mut self) -> Result<(), Failure> {
+        let (began, at_most) = (Instant::now(), self.quiet.here());
         let mut told = false;
         loop {
-            let (before, began) = (CpuTimes::read()?, Instant::now());
+            let before = CpuTimes::read()?;
             thread::sleep(LOOK);
             let (busy, _) = before.since()?;
-            if busy < BUSY_CORES_MAX || self.patience.is_zero() {
+            let waited = began.elapsed();
+            if busy < BUSY_CORES_MAX || waited >= at_most {
+                // The look itself is none of it.
+                self.quiet.spend(waited.saturating_sub(LOOK));
+                if told && self.quiet.is_over() {
+                    self.news("  no patience is left; from now on it is measured beside whatever else runs");
+                }
                 return Ok(());
             }
             if !told {
                 self.news(&format!("  waiting: {busy:.2} cores are busy with something else"));
                 told = true;
             }
-            self.patience = self.patience.saturating_sub(began.elapsed());
-            if self.patience.is_zero() {
-                self.news("  no patience is left; from now on it is measured beside whatever else runs");
-            }
         }
+    }
+
+    /// Takes a number when the machine is quiet, as far as there is patience, and notes how quiet it was. The servers are
+    /// those that are there before; one that `measure` starts and gives back is asked for by `started`.
+    ///
+    /// # Errors
+    /// When `measure` fails, or the kernel does not tell what the machine does.
+    pub fn quietly<T>(
+        &mut self,
+        budget: Budget,
+        peers: &[&Peer],
+        measure: impl FnOnce() -> Result<T, Failure>,
+        started: impl FnOnce(&T) -> Option<&Peer>,
+    ) -> Result<T, Failure> {
+        let settled = self.settle(peers);
+        self.wait_for_quiet()?;
+        let others = Others::begin(peers)?;
+        let found = measure()?;
+        let peers: Vec<&Peer> = peers.iter().copied().chain(started(&found)).collect();
+        let other_cores = others.end(&peers)?;
+        self.book.disturbances.push(Disturbance { budget, other_cores, settled });
+        Ok(found)
     }
 
     /// Loads entities 0 up to `count`, and waits until the peer is quiet.
     ///
     /// # Errors
     /// When the client fails.
-    pub fn fill(&self, peer: &Peer, count: u64) -> Result<(), Failure> {
+    pub fn fill(&mut self, peer: &Peer, count: u64) -> Result<(), Failure> {
         self.news(&format!("loading {count} entities into {}", peer.name));
         let mut told = Instant::now();
         self.load(peer, 0, count, &mut told, count)?;
@@ -151,7 +207,7 @@ impl Bench {
             for (at, (peer, reports)) in peers.iter().zip(&mut reports).enumerate() {
                 let (step, steps) = (round * peers.len() + at + 1, rounds * peers.len());
                 self.news(&format!("{budget} {what}, {step} of {steps}: {}", peer.name));
-                self.settle(peers);
+                let settled = self.settle(peers);
                 self.wait_for_quiet()?;
                 let size = self.size();
                 let plan = Plan {
@@ -160,43 +216,16 @@ impl Bench {
                     seed: u64::try_from(round).unwrap_or_default() + 1,
                     ..plan(peer, round)
                 };
-                let others = Others::begin(peer)?;
+                let others = Others::begin(&[*peer])?;
                 let report = run(&plan).map_err(Failure::load(format!("{what} at {}", peer.name)))?;
-                let other_cores = others.end()?;
+                let other_cores = others.end(&[*peer])?;
                 self.book.measurements.push(Measurement::of(budget, round, &peer.name, &report, other_cores));
+                self.book.disturbances.push(Disturbance { budget, other_cores, settled });
                 reports.push(report);
             }
         }
         Ok(reports)
     }
-}
-
-/// What the machine does beside a measurement.
-struct Others {
-    pid: u32,
-    all: CpuTimes,
-    ours_ns: u64,
-}
-
-impl Others {
-    fn begin(peer: &Peer) -> Result<Others, Failure> {
-        let pid = peer.pid();
-        Ok(Others { pid, all: CpuTimes::read()?, ours_ns: ours_ns(pid)? })
-    }
-
-    /// Cores that were busy with neither the client nor the server.
-    fn end(self) -> Result<f64, Failure> {
-        let used = Duration::from_nanos(ours_ns(self.pid)?.saturating_sub(self.ours_ns)).as_secs_f64();
-        let seconds = self.all.elapsed_s();
-        let (busy, stolen) = self.all.since()?;
-        // The kernel counts in steps of 10 ms, so a little less than nothing may come out.
-        Ok((busy + stolen - used / seconds).max(0.0))
-    }
-}
-
-/// CPU that a server and the client have used.
-fn ours_ns(pid: u32) -> Result<u64, Failure> {
-    Ok(process::cpu_ns(pid).map_err(Failure::load("looking at a server"))? + process::own_cpu_ns())
 }
 
 /// One number of each report.

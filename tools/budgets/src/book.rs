@@ -23,6 +23,20 @@ pub struct Book {
     pub failures: Vec<Note>,
     /// Each run of the client.
     pub measurements: Vec<Measurement>,
+    /// How quiet it was while each number was taken.
+    #[serde(default)]
+    pub disturbances: Vec<Disturbance>,
+}
+
+/// What else the machine did while a number was taken.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Disturbance {
+    /// Of which budget.
+    pub budget: Budget,
+    /// Cores that were busy with neither the client nor the server that was measured.
+    pub other_cores: f64,
+    /// Whether the servers had come to rest before, as far as anybody waited for that.
+    pub settled: bool,
 }
 
 /// A remark.
@@ -160,10 +174,30 @@ impl Book {
         );
     }
 
-    /// Whether all that decides about a budget is met; `None` when nothing does.
+    /// Adds a reason why a budget, or a part of it, is not measured.
+    pub fn failure(&mut self, budget: Budget, text: impl Into<String>) {
+        self.failures.push(Note { budget, text: text.into() });
+    }
+
+    /// Whether something about a budget could not be measured.
+    pub fn has_failed(&self, budget: Budget) -> bool {
+        self.failures.iter().any(|failure| failure.budget == budget)
+    }
+
+    /// Whether there is a number for a budget.
+    pub fn has_numbers(&self, budget: Budget) -> bool {
+        self.rows.iter().any(|row| row.budget == budget)
+    }
+
+    /// Whether all that decides about a budget is met; `None` when that is not known. What was measured of a budget may
+    /// show that it is not met, but only all of it that it is.
     pub fn is_met(&self, budget: Budget) -> Option<bool> {
-        let mut deciding = self.rows.iter().filter(|row| row.budget == budget && row.decides);
-        let first = deciding.next()?.aim?.verdict.met;
-        Some(first && deciding.all(|row| row.aim.is_some_and(|aim| aim.verdict.met)))
+        let aims = self.rows.iter().filter(|row| row.budget == budget && row.decides).map(|row| row.aim);
+        let verdicts: Vec<Option<bool>> = aims.map(|aim| aim.map(|aim| aim.verdict.met)).collect();
+        if verdicts.contains(&Some(false)) {
+            return Some(false);
+        }
+        let all = !verdicts.is_empty() && verdicts.iter().all(Option::is_some) && !self.has_failed(budget);
+        all.then_some(true)
     }
 }

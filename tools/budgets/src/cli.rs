@@ -3,11 +3,13 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::budget::Budget;
+use crate::compare::{Comparison, read};
 use crate::ending;
 use crate::failure::Failure;
 use crate::run::run;
@@ -16,6 +18,8 @@ use crate::table;
 
 /// Open files that a server with ten thousand connections needs, and this program with as many.
 const FILES: u64 = 16_384;
+/// Seconds that a run waits, in all, for other programs, if nobody says otherwise: a fifth of its own length.
+const PATIENCE_S: u64 = 180;
 /// Where results lie in the repository.
 const RESULTS: &str = "benches/results";
 /// Where data outlive no restart but do lie on a disk (the hierarchy standard has it on every Linux).
@@ -27,10 +31,12 @@ EXAMPLES:
   tools/bench --quick              a quick look at whether everything works
   tools/bench --only B1,B4         two of them
   tools/bench --only B4 --data /mnt/disk --out /tmp/results
+  tools/bench --entities-large 1000000 --only B5,B7
+  tools/bench --compare /tmp/first /tmp/second
 
 EXIT STATUS:
-  0  everything was measured, whatever the verdicts
-  1  something could not be measured
+  0  everything was measured, whatever the verdicts; with --compare: the two runs agree
+  1  something could not be measured; with --compare: they do not agree, or cannot be read
   2  usage: the command line is wrong
   130  interrupted; all servers were ended and their data removed";
 
@@ -51,9 +57,24 @@ struct Cli {
     /// Seconds of one measurement [default: 3; 1 with --quick]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     duration: Option<f64>,
+    /// Entities of B1, B2 and B3 [default: 1,000,000; 100,000 with --quick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1000..=100_000_000))]
+    entities: Option<u64>,
+    /// Entities of B5 to B8, and the most of B10 [default: 10,000,000; 100,000 with --quick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(10_000..=100_000_000))]
+    entities_large: Option<u64>,
+    /// Idle connections of B9 [default: 10,000; 1,000 with --quick]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    idle_connections: Option<u32>,
+    /// Seconds to wait, in all, for other programs to leave the machine alone; then it is measured beside them
+    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE_S, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    patience: u64,
     /// Where the results are written [default: benches/results/DAY-PROCESSOR]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Measure nothing; say whether the results in two directories agree
+    #[arg(long, num_args = 2, value_names = ["DIR", "DIR"], conflicts_with_all = ["only", "quick", "rounds", "duration", "out"])]
+    compare: Option<Vec<PathBuf>>,
     /// Where the servers keep their data, in a directory that vanishes; it should be on a disk
     #[arg(long, value_name = "DIR", env = "TMPDIR", default_value = SCRATCH)]
     data: PathBuf,
@@ -69,15 +90,25 @@ impl Cli {
         let mut size = if self.quick { Size::quick() } else { Size::full() };
         size.rounds = self.rounds.map_or(size.rounds, usize::from);
         size.window_s = self.duration.unwrap_or(size.window_s);
+        size.entities = self.entities.unwrap_or(size.entities);
+        size.entities_large = self.entities_large.unwrap_or(size.entities_large);
+        let connections = self.idle_connections.and_then(|count| usize::try_from(count).ok());
+        size.idle_connections = connections.unwrap_or(size.idle_connections);
         let all = || Budget::ALL.to_vec();
         let budgets = if self.only.is_empty() { all() } else { self.only };
-        Settings { budgets: budgets.into_iter().collect(), size, scratch: self.data, out: self.out }
+        let patience = Duration::from_secs(self.patience);
+        Settings { budgets: budgets.into_iter().collect(), size, scratch: self.data, out: self.out, patience }
     }
 }
 
 /// The program.
 pub fn main() -> ExitCode {
-    match measure(Cli::parse().settings()) {
+    let cli = Cli::parse();
+    let outcome = match &cli.compare {
+        Some(runs) => compare(runs),
+        None => measure(cli.settings()),
+    };
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(failure) => {
@@ -101,6 +132,16 @@ fn measure(settings: Settings) -> Result<bool, Failure> {
     results.write(&directory)?;
     eprintln!("Written to {}: table.txt, results.json, plots.", directory.display());
     Ok(results.book.failures.is_empty())
+}
+
+/// Prints how two runs stand to each other. Whether they agree.
+fn compare(runs: &[PathBuf]) -> Result<bool, Failure> {
+    let [a, b] = runs else { return Err(Failure::Result("two directories with results are compared".to_owned())) };
+    let comparison = Comparison::of(&read(a)?, &read(b)?);
+    let mut output = std::io::stdout();
+    let color = output.is_terminal();
+    let _ = write!(output, "{}", comparison.text(color));
+    Ok(comparison.agrees())
 }
 
 /// Lets this process and the servers that it starts have as many files open as they need, or as many as they may.
@@ -133,6 +174,11 @@ mod tests {
         let few = settings("bench --quick --only b4,B1 --rounds 2").unwrap();
         assert!(few.budgets.into_iter().eq([Budget::B1, Budget::B4]));
         assert_eq!(few.size, Size { rounds: 2, ..Size::quick() });
+        let sized =
+            settings("bench --entities 5000 --entities-large 2000000 --idle-connections 300 --patience 7").unwrap();
+        let size = Size { entities: 5000, entities_large: 2_000_000, idle_connections: 300, ..Size::full() };
+        assert_eq!((sized.size, sized.patience), (size, Duration::from_secs(7)));
+        assert!(settings("bench --entities-large 9999").is_err());
         assert!(settings("bench --only B11").is_err() && settings("bench --duration 0").is_err());
     }
 

@@ -9,9 +9,11 @@
 //! | [`budget`], [`statistics`], [`mod@unit`] | goals and verdicts, medians and ratios, numbers for people |
 //! | [`peer`], [`ending`], [`scratch`] | the servers, and that nothing of them stays behind |
 //! | [`bench`](mod@bench), [`measure`] | the measurements |
+//! | [`patience`], [`others`] | how long is waited for quiet, and how quiet it was |
 //! | [`ask`], [`scan`] | what the load generator does not do |
 //! | [`row`], [`book`] | what was found |
-//! | [`machine`], [`results`], [`table`], [`plot`] | a whole run, for people and programs |
+//! | [`machine`], [`results`], [`privacy`], [`table`], [`plot`] | a whole run, for people and programs |
+//! | [`compare`] | whether two runs agree |
 //! | [`settings`], [`run`](mod@run), [`cli`] | what a run is told, and its course |
 //!
 //! May use: `repsec-load` for every load, and of `repsec` the development certificates. Never: judges speed in a test.
@@ -21,12 +23,16 @@ pub mod bench;
 pub mod book;
 pub mod budget;
 pub mod cli;
+pub mod compare;
 pub mod ending;
 pub mod failure;
 pub mod machine;
 pub mod measure;
+pub mod others;
+pub mod patience;
 pub mod peer;
 pub mod plot;
+pub mod privacy;
 pub mod results;
 pub mod row;
 pub mod run;

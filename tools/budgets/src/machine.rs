@@ -19,7 +19,7 @@ const SYNCED_BYTES: usize = 4096;
 /// Length of the look at what else the machine does.
 const LOOKING: Duration = Duration::from_secs(1);
 /// Ticks of the kernel's CPU times in a second, which Linux has fixed for what it tells programs.
-const TICKS_PER_SECOND: f64 = 100.0;
+pub const TICKS_PER_SECOND: f64 = 100.0;
 
 /// What the numbers were measured on.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

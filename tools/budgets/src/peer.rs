@@ -31,6 +31,8 @@ const QUIET_SHARE: f64 = 0.02;
 const QUIET_LOOKS: u32 = 3;
 /// ... of this length.
 const QUIET_LOOK: Duration = Duration::from_millis(100);
+/// What it takes to see that servers are quiet.
+pub const SETTLED: Duration = Duration::from_millis(300);
 /// Lines of a log that are shown when a server fails.
 const LOG_LINES: usize = 15;
 
@@ -173,22 +175,25 @@ impl Peer {
     }
 }
 
-/// Waits until none of these does anything of its own any more, at most so long. Says whether it came to that.
+/// Waits until none of these does anything of its own any more, at most so long behind the first looks. Says whether it
+/// came to that.
 pub fn settle(peers: &[&Peer], at_most: Duration) -> bool {
     let used = || -> u64 { peers.iter().map(|peer| process::cpu_ns(peer.pid()).unwrap_or_default()).sum() };
     let began = Instant::now();
     let mut quiet = 0;
-    while quiet < QUIET_LOOKS {
-        if began.elapsed() > at_most {
-            return false;
-        }
+    loop {
         let before = used();
         thread::sleep(QUIET_LOOK);
         let used = Duration::from_nanos(used().saturating_sub(before));
         let is_quiet = used.as_secs_f64() < QUIET_SHARE * QUIET_LOOK.as_secs_f64();
         quiet = if is_quiet { quiet + 1 } else { 0 };
+        if quiet == QUIET_LOOKS {
+            return true;
+        }
+        if began.elapsed() > at_most + SETTLED {
+            return false;
+        }
     }
-    true
 }
 
 impl Drop for Peer {

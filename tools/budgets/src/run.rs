@@ -5,11 +5,11 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use crate::bench::Bench;
-use crate::book::Note;
 use crate::budget::Budget;
 use crate::failure::Failure;
 use crate::machine::{CpuTimes, Machine, Versions};
 use crate::measure::{durable, idle, large, lookup};
+use crate::privacy::Privacy;
 use crate::results::{Results, options};
 use crate::settings::Settings;
 
@@ -53,16 +53,20 @@ pub fn run(settings: Settings) -> Result<Results, Failure> {
         bench.news(&format!("== {}", names.join(", ")));
         if let Err(failure) = measure(&mut bench) {
             bench.news(&format!("failed: {failure}"));
-            let unmeasured = wanted.into_iter().filter(|budget| bench.book.is_met(*budget).is_none());
-            let failures: Vec<Note> = unmeasured.map(|budget| Note { budget, text: failure.to_string() }).collect();
-            bench.book.failures.extend(failures);
+            // Those that were measured, or have a reason of their own, need none.
+            for budget in wanted {
+                if !bench.book.has_failed(budget) && !bench.book.has_numbers(budget) {
+                    bench.book.failure(budget, failure.to_string());
+                }
+            }
         }
     }
     let (_, stolen_cores) = times.since()?;
     let mut book = std::mem::take(&mut bench.book);
     book.rows.sort_by_key(|row| row.budget);
     book.notes.sort_by_key(|note| note.budget);
-    Ok(Results {
+    let privacy = Privacy::of(bench.scratch.path(), &crate::repository());
+    privacy.cleaned(&Results {
         date: Timestamp::now().strftime("%Y-%m-%d").to_string(),
         machine,
         versions,

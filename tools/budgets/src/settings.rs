@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,8 @@ pub struct Settings {
     pub scratch: PathBuf,
     /// Where the results are written; chosen by day and processor if not named.
     pub out: Option<PathBuf>,
+    /// How long it waits, in all, for other programs to leave the machine alone.
+    pub patience: Duration,
 }
 
 /// How long and how much.
@@ -72,6 +75,14 @@ impl Size {
             audits: 100,
             ..Size::full()
         }
+    }
+
+    /// Whether something is smaller than the budgets say, by hand or because this is a quick look.
+    pub fn is_smaller(&self) -> bool {
+        let full = Size::full();
+        self.entities < full.entities
+            || self.entities_large < full.entities_large
+            || self.idle_connections < full.idle_connections
     }
 
     /// The sizes of B10, from the smallest to the largest, each ten times the one before.

@@ -7,9 +7,12 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
 
 use repsec_load::Target;
 
+use crate::bench::BUSY_CORES_MAX;
+use crate::book::Disturbance;
 use crate::budget::{Budget, Goal};
 use crate::results::Results;
 use crate::row::{Judged, Row};
+use crate::settings::Size;
 use crate::statistics::quantile;
 use crate::unit::Unit;
 
@@ -35,6 +38,19 @@ fn head(out: &mut String, results: &Results) -> std::fmt::Result {
             "\n*** QUICK RUN: short, and with few entities. It shows that everything works; its numbers say"
         )?;
         writeln!(out, "*** nothing about the budgets, and its verdicts are none.")?;
+    } else if size.is_smaller() {
+        let full = Size::full();
+        writeln!(
+            out,
+            "\n*** SMALLER RUN: {} entities in B1 to B3, {} in B5 to B8 and B10, {} connections in B9; the budgets\n\
+             *** are about {}, {} and {}.",
+            size.entities,
+            size.entities_large,
+            size.idle_connections,
+            full.entities,
+            full.entities_large,
+            full.idle_connections,
+        )?;
     }
     writeln!(out)
 }
@@ -116,7 +132,8 @@ fn foot(out: &mut String, results: &Results) -> std::fmt::Result {
         }
     }
     for failure in &book.failures {
-        writeln!(out, "{:8}  not measured: {}", failure.budget.to_string(), failure.text)?;
+        let what = if book.has_numbers(failure.budget) { "measured in part" } else { "not measured" };
+        writeln!(out, "{:8}  {what}: {}", failure.budget.to_string(), failure.text)?;
     }
     writeln!(out)?;
     machine(out, results)?;
@@ -134,14 +151,12 @@ fn machine(out: &mut String, results: &Results) -> std::fmt::Result {
         "machine   {}, {} cores, {:.0} GiB, {}; {} ({:.0} syncs of 4 KiB per second)",
         machine.cpu, machine.cores, machine.memory_gib, machine.kernel, machine.disk, machine.syncs_per_s,
     )?;
-    let others: Vec<f64> = results.book.measurements.iter().map(|measurement| measurement.other_cores).collect();
-    let [middle, worst] = [0.5, 1.0].map(|share| quantile(&others, share).unwrap_or_default());
     writeln!(
         out,
-        "load      {:.2} cores busy with something else before the run, {middle:.2} in the middle measurement, {worst:.2} in \
-         the worst;\n          {:.2} cores taken by the hypervisor on average",
+        "load      {:.2} cores busy with something else before the run; {:.2} cores taken by the hypervisor on average",
         machine.busy_cores_before, results.stolen_cores,
     )?;
+    disturbances(out, &results.book.disturbances)?;
     writeln!(
         out,
         "versions  repsec {}, rustc {}, rustls {}, rocksdb {}, Redis {}",
@@ -153,8 +168,9 @@ fn machine(out: &mut String, results: &Results) -> std::fmt::Result {
     )?;
     writeln!(
         out,
-        "run       {} rounds of {} s after {} s of warm-up each, {:.0} s in all; {} entities in B1 to B3",
-        size.rounds, size.window_s, size.warmup_s, results.seconds, size.entities,
+        "run       {} rounds of {} s after {} s of warm-up each, {:.0} s in all; {} entities in B1 to B3, {} in B5 to B8 and at \
+         most in B10",
+        size.rounds, size.window_s, size.warmup_s, results.seconds, size.entities, size.entities_large,
     )?;
     let mut suites: Vec<String> = Vec::new();
     for measurement in &results.book.measurements {
@@ -173,4 +189,26 @@ fn machine(out: &mut String, results: &Results) -> std::fmt::Result {
         writeln!(out, "options   {}: {}", peer.who, peer.options)?;
     }
     Ok(())
+}
+
+/// How quiet it was: of each budget the middle and the worst, and how many numbers were taken although it was not.
+fn disturbances(out: &mut String, all: &[Disturbance]) -> std::fmt::Result {
+    let told = Budget::ALL.into_iter().filter_map(|budget| {
+        let cores: Vec<f64> = all.iter().filter(|it| it.budget == budget).map(|it| it.other_cores).collect();
+        let (middle, worst) = (quantile(&cores, 0.5)?, quantile(&cores, 1.0)?);
+        Some(format!("{budget} {middle:.2} to {worst:.2}"))
+    });
+    let told: Vec<String> = told.collect();
+    if told.is_empty() {
+        return Ok(());
+    }
+    let busy = all.iter().filter(|it| it.other_cores > BUSY_CORES_MAX).count();
+    let unsettled = all.iter().filter(|it| !it.settled).count();
+    writeln!(out, "          cores busy with something else meanwhile (middle to worst): {}", told.join(", "))?;
+    writeln!(
+        out,
+        "          {busy} of {} numbers were taken with more than {BUSY_CORES_MAX} cores busy like that, {unsettled} while a server \
+         had work of its own left",
+        all.len(),
+    )
 }

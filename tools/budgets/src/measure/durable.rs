@@ -24,10 +24,15 @@ pub fn measure(bench: &mut Bench) -> Result<(), Failure> {
     let ours_two = Peer::repsec(&scratch.directory("durable-2")?, 2)?;
     let redis = Peer::redis(&scratch.directory("durable-redis")?, &bench.certificates, Keep::Always)?;
     let peers = [&ours, &ours_two, &redis];
+    bench.attempt(Budget::B4, |bench| changes(bench, &peers));
+    Ok(())
+}
+
+fn changes(bench: &mut Bench, peers: &[&Peer]) -> Result<(), Failure> {
     let mut first = 0;
     for (connections, in_flight, goal) in LOADS {
         let what = format!("durable REGISTER {connections} x {in_flight}");
-        let reports = bench.interleave(Budget::B4, &what, &peers, |peer, _| {
+        let reports = bench.interleave(Budget::B4, &what, peers, |peer, _| {
             first += NAMES_APART;
             Plan { workload: Workload::Register, first, connections, in_flight, nonces: true, ..peer.plan() }
         })?;

@@ -1,4 +1,4 @@
-//! B5 to B8 and B10: a store that grows to ten million entities.
+//! B5 to B8: a store that grows to ten million entities. (B10 uses it, too.)
 //!
 //! One store is loaded once. While it grows, one entity begins and ends again and again, so that its history lies all over
 //! the log.
@@ -7,18 +7,17 @@ use std::path::Path;
 use std::time::Instant;
 
 use repsec_load::entities::{Name, VALUE_BYTES};
-use repsec_load::{Entities, Plan, Usage, Workload, plan};
+use repsec_load::{Entities, Usage, plan};
 use serde_json::{Value, json};
 
-use super::replay;
+use super::{growth, replay};
 use crate::ask::Asker;
-use crate::bench::{Bench, sample, sample_of, server_ns};
-use crate::book::{Curve, Plot, Point};
+use crate::bench::{Bench, sample_of};
 use crate::budget::{Budget, Goal};
 use crate::failure::Failure;
 use crate::peer::{Keep, Peer};
 use crate::row::Row;
-use crate::statistics::{Sample, float, float64, quantile};
+use crate::statistics::{float, float64, quantile};
 use crate::unit::Unit;
 
 /// The entity with the long history. No entity that is loaded is called so.
@@ -27,33 +26,70 @@ const AUDITED: &str = "history.repsec-budgets.example";
 const PARTS: u64 = 50;
 /// Names whose length is looked at.
 const SAMPLED: u64 = 100_000;
+/// Bytes on disk for each entity, generously: the log, its index, tables that compaction has not deleted yet, a
+/// snapshot, and the events once more for B5.
+const DISK_BYTES_EACH: u64 = 1200;
 /// Milliseconds, in microseconds.
 const MS: f64 = 1000.0;
 
 /// Measures those of B5 to B8 and of B10 that are wanted.
 ///
 /// # Errors
-/// When a server or the client fails.
+/// When the store cannot be loaded or closed; what fails later is told in the book.
 pub fn measure(bench: &mut Bench) -> Result<(), Failure> {
+    room(bench)?;
     let data = bench.scratch.directory("large")?;
     let grown = grow(bench, &data)?;
-    if bench.wants(Budget::B6) {
-        memory(bench, &grown)?;
-    }
-    if bench.wants(Budget::B10) {
-        cost(bench, &grown.peer)?;
-    }
+    // Both of the two that use it say why it is missing; those behind them do not need it.
+    let redis = if bench.wants(Budget::B6) || bench.wants(Budget::B10) { Some(redis(bench)) } else { None };
+    let theirs = |redis: &Option<Result<Redis, Failure>>| match redis {
+        Some(Err(failure)) => Err(Failure::peer("redis", format!("is not beside it: {failure}"))),
+        Some(Ok(_)) | None => Ok(()),
+    };
+    let loaded = redis.as_ref().and_then(|redis| redis.as_ref().ok());
+    bench.attempt(Budget::B6, |bench| memory(bench, &grown, loaded).and_then(|()| theirs(&redis)));
+    bench.attempt(Budget::B10, |bench| growth::measure(bench, &grown.peer, loaded.map(|redis| &redis.peer)));
+    drop(redis);
     grown.peer.end()?;
-    if bench.wants(Budget::B5) {
-        replay::measure(bench, &data)?;
-    }
-    if bench.wants(Budget::B7) {
-        start(bench, &data)?;
-    }
-    if bench.wants(Budget::B8) {
-        audit(bench, &data)?;
+    bench.attempt(Budget::B5, |bench| replay::measure(bench, &data));
+    bench.attempt(Budget::B7, |bench| start(bench, &data));
+    bench.attempt(Budget::B8, |bench| audit(bench, &data));
+    Ok(())
+}
+
+/// Says at once, and not after minutes, that the disk is too small.
+fn room(bench: &Bench) -> Result<(), Failure> {
+    let disk = rustix::fs::statvfs(bench.scratch.path())
+        .map_err(|error| Failure::System { doing: "look at the disk".to_owned(), source: error.into() })?;
+    let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let needed_bytes = bench.size().entities_large.saturating_mul(DISK_BYTES_EACH);
+    let gib = |bytes: u64| float64(bytes) / float64(1 << 30);
+    if free_bytes < needed_bytes {
+        return Err(Failure::Result(format!(
+            "the disk has {:.1} GiB left, and {} entities need about {:.1} GiB: name another disk with --data, or fewer \
+             entities with --entities-large",
+            gib(free_bytes),
+            bench.size().entities_large,
+            gib(needed_bytes),
+        )));
     }
     Ok(())
+}
+
+/// A Redis with the same content, in memory.
+struct Redis {
+    peer: Peer,
+    before_bytes: u64,
+    after_bytes: u64,
+}
+
+fn redis(bench: &mut Bench) -> Result<Redis, Failure> {
+    let entities = bench.size().entities_large;
+    let peer = Peer::redis(&bench.scratch.directory("large-redis")?, &bench.certificates, Keep::Nothing)?;
+    let before_bytes = resident(&peer)?;
+    bench.fill(&peer, entities)?;
+    let after_bytes = resident(&peer)?;
+    Ok(Redis { peer, before_bytes, after_bytes })
 }
 
 /// A server that was loaded.
@@ -65,7 +101,7 @@ struct Grown {
     after_bytes: u64,
 }
 
-fn grow(bench: &Bench, data: &Path) -> Result<Grown, Failure> {
+fn grow(bench: &mut Bench, data: &Path) -> Result<Grown, Failure> {
     let peer = Peer::repsec(data, 1)?;
     bench.settle(&[&peer]);
     let before_bytes = resident(&peer)?;
@@ -98,17 +134,15 @@ fn live(asker: &mut Asker, lives: u64) -> Result<(), Failure> {
     Ok(())
 }
 
-fn memory(bench: &mut Bench, grown: &Grown) -> Result<(), Failure> {
+fn memory(bench: &mut Bench, grown: &Grown, redis: Option<&Redis>) -> Result<(), Failure> {
     let entities = bench.size().entities_large;
     let each = |before: u64, after: u64| sample_of(vec![float64(after.saturating_sub(before)) / float64(entities)]);
     let ours = each(grown.before_bytes, grown.after_bytes)?;
-    let redis = Peer::redis(&bench.scratch.directory("large-redis")?, &bench.certificates, Keep::Nothing)?;
-    let before = resident(&redis)?;
-    bench.fill(&redis, entities)?;
-    let theirs = each(before, resident(&redis)?)?;
-    redis.end()?;
-    let row = Row::new(Budget::B6, format!("resident memory per entity, {entities} entities"), Unit::Bytes, ours);
-    bench.book.row(row.beside("redis", theirs).ratio_goal(Goal::AtMost(0.5)));
+    let mut row = Row::new(Budget::B6, format!("resident memory per entity, {entities} entities"), Unit::Bytes, ours);
+    if let Some(redis) = redis {
+        row = row.beside("redis", each(redis.before_bytes, redis.after_bytes)?).ratio_goal(Goal::AtMost(0.5));
+    }
+    bench.book.row(row);
     let names = names()?;
     let mut name = Vec::new();
     let (step, mut bytes) = (entities.div_ceil(SAMPLED), 0);
@@ -129,36 +163,6 @@ fn memory(bench: &mut Bench, grown: &Grown) -> Result<(), Failure> {
     Ok(())
 }
 
-fn cost(bench: &mut Bench, large: &Peer) -> Result<(), Failure> {
-    let sizes = bench.size().growth();
-    let mut smaller = Vec::new();
-    for size in sizes.iter().filter(|size| **size < bench.size().entities_large) {
-        let mut peer = Peer::repsec(&bench.scratch.directory(&format!("growth-{size}"))?, 1)?;
-        bench.fill(&peer, *size)?;
-        peer.name = format!("repsec, 1 shard, {size} entities");
-        smaller.push((*size, peer));
-    }
-    let mut peers: Vec<(u64, &Peer)> = smaller.iter().map(|(size, peer)| (*size, peer)).collect();
-    peers.push((bench.size().entities_large, large));
-    let all: Vec<&Peer> = peers.iter().map(|(_, peer)| *peer).collect();
-    let reports = bench.interleave(Budget::B10, "VERIFY 4 x 128", &all, |peer, _| {
-        let entities = peers.iter().find(|(_, other)| other.pid() == peer.pid()).map_or(0, |(size, _)| *size);
-        Plan { workload: Workload::VerifyMixed, entities, ..peer.plan() }
-    })?;
-    let costs: Vec<Sample> =
-        reports.iter().map(|reports| sample(reports, server_ns)).collect::<Result<_, Failure>>()?;
-    if let (Some(small), Some(large), Some(first)) = (costs.first(), costs.last(), sizes.first()) {
-        let what = format!("server CPU per VERIFY 4 x 128, {} entities", bench.size().entities_large);
-        let row = Row::new(Budget::B10, what, Unit::CpuNs, large.clone());
-        let row = row.beside(format!("itself with {first}"), small.clone());
-        bench.book.row(row.ratio_goal(Goal::AtMost(1.5)));
-    }
-    let points = sizes.iter().zip(costs).map(|(size, y)| Point { x: float64(*size), y }).collect();
-    let (who, target) = ("repsec, 1 shard".to_owned(), large.target);
-    bench.book.curves.push(Curve { plot: Plot::Growth, who, target, points });
-    Ok(())
-}
-
 /// The names that every store is loaded with.
 fn names() -> Result<Entities, Failure> {
     Entities::load(&plan::repository_lists()).map_err(Failure::load("reading the lists of names"))
@@ -169,13 +173,16 @@ fn start(bench: &mut Bench, data: &Path) -> Result<(), Failure> {
     let rounds = bench.size().rounds;
     let mut seconds = Vec::new();
     for round in 1..=rounds {
-        bench.wait_for_quiet()?;
         bench.news(&format!("{} start to first answer, round {round} of {rounds}", Budget::B7));
         replay::warm(data)?;
-        let began = Instant::now();
-        let peer = Peer::repsec(data, 1)?;
-        Asker::new(&peer)?.must(&json!({ "command": "VERIFY", "entity": name }))?;
-        seconds.push(began.elapsed().as_secs_f64());
+        let started = || {
+            let began = Instant::now();
+            let peer = Peer::repsec(data, 1)?;
+            Asker::new(&peer)?.must(&json!({ "command": "VERIFY", "entity": name }))?;
+            Ok((began.elapsed().as_secs_f64(), peer))
+        };
+        let (start_s, peer) = bench.quietly(Budget::B7, &[], started, |(_, peer)| Some(peer))?;
+        seconds.push(start_s);
         bench.settle(&[&peer]);
         peer.end()?;
     }
@@ -199,17 +206,11 @@ fn audit(bench: &mut Bench, data: &Path) -> Result<(), Failure> {
     let (rounds, audits) = (bench.size().rounds, bench.size().audits);
     let (mut middles, mut p99s, mut bytes) = (Vec::new(), Vec::new(), 0);
     for round in 1..=rounds {
-        bench.wait_for_quiet()?;
         bench.news(&format!("{} {audits} AUDITs, round {round} of {rounds}", Budget::B8));
-        let mut latencies_us = Vec::with_capacity(audits);
-        for _ in 0..audits {
-            let (line, us) = asker.ask(&question)?;
-            if !line.contains("\"status\":200") {
-                return Err(Failure::peer(&peer.name, "refused an AUDIT in between"));
-            }
-            bytes = line.len();
-            latencies_us.push(us);
-        }
+        let asked = || (0..audits).map(|_| audited(&mut asker, &question)).collect::<Result<Vec<_>, Failure>>();
+        let pages = bench.quietly(Budget::B8, &[&peer], asked, |_| None)?;
+        bytes = pages.last().map_or(0, |(bytes, _)| *bytes);
+        let latencies_us: Vec<f64> = pages.into_iter().map(|(_, us)| us).collect();
         middles.push(quantile(&latencies_us, 0.5).unwrap_or(f64::NAN));
         p99s.push(quantile(&latencies_us, 0.99).unwrap_or(f64::NAN));
     }
@@ -222,4 +223,14 @@ fn audit(bench: &mut Bench, data: &Path) -> Result<(), Failure> {
     );
     bench.book.note(Budget::B8, note);
     Ok(())
+}
+
+/// One AUDIT: the bytes of its answer, and the microseconds that it took.
+fn audited(asker: &mut Asker, question: &Value) -> Result<(usize, f64), Failure> {
+    let (line, us) = asker.ask(question)?;
+    if line.contains("\"status\":200") {
+        return Ok((line.len(), us));
+    }
+    let shown: String = line.trim_end().chars().take(200).collect();
+    Err(Failure::Result(format!("an AUDIT was answered {shown}")))
 }

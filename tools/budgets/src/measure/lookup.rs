@@ -38,20 +38,14 @@ struct Servers {
 /// When a server or the client fails.
 pub fn measure(bench: &mut Bench) -> Result<(), Failure> {
     let servers = Servers::start(bench)?;
-    if bench.wants(Budget::B1) {
-        cost(bench, &servers)?;
-    }
-    if bench.wants(Budget::B2) {
-        crowd(bench, &servers)?;
-    }
-    if bench.wants(Budget::B3) {
-        bulk(bench, &servers)?;
-    }
+    bench.attempt(Budget::B1, |bench| cost(bench, &servers));
+    bench.attempt(Budget::B2, |bench| crowd(bench, &servers));
+    bench.attempt(Budget::B3, |bench| bulk(bench, &servers));
     Ok(())
 }
 
 impl Servers {
-    fn start(bench: &Bench) -> Result<Servers, Failure> {
+    fn start(bench: &mut Bench) -> Result<Servers, Failure> {
         let scratch = &bench.scratch;
         let servers = Servers {
             ours: Peer::repsec(&scratch.directory("lookup-1")?, 1)?,
@@ -59,8 +53,9 @@ impl Servers {
             redis: Peer::redis(&scratch.directory("lookup-redis")?, &bench.certificates, Keep::Nothing)?,
             echo: Peer::echo(scratch.path(), &bench.certificates)?,
         };
+        let entities = bench.size().entities;
         for peer in [&servers.ours, &servers.ours_two, &servers.redis] {
-            bench.fill(peer, bench.size().entities)?;
+            bench.fill(peer, entities)?;
         }
         Ok(servers)
     }
@@ -129,7 +124,8 @@ fn crowd(bench: &mut Bench, servers: &Servers) -> Result<(), Failure> {
     let full = bench.interleave(Budget::B2, &what, &peers, |peer, _| plan(peer, Pace::Max))?;
     let [ours, ours_two, redis] = three(full)?;
     let rate = half(&sample(&redis, per_second)?);
-    let what_half = format!("{what} at {}", Unit::PerSecond.text(rate.1));
+    // The load itself differs from run to run, and does not belong into a name that runs are compared by.
+    let what_half = format!("{what} at half load");
     let at_half = bench.interleave(Budget::B2, &what_half, &peers, |peer, _| plan(peer, Pace::PerSecond(rate.0)))?;
     let [ours_half, ours_two_half, redis_half] = three(at_half)?;
 
@@ -148,8 +144,11 @@ fn crowd(bench: &mut Bench, servers: &Servers) -> Result<(), Failure> {
     }
     bench.book.note(
         Budget::B2,
-        "Half of that load is half of what Redis had at full load, the same for all, on an even schedule; latency counts \
-         from when a command was due.",
+        format!(
+            "Half load is half of what Redis had at full load, here {}, the same for all, on an even schedule; latency \
+             counts from when a command was due.",
+            Unit::PerSecond.text(rate.1),
+        ),
     );
     bench.book.note_client(Budget::B2);
     for (peer, reports) in peers.iter().zip([&ours_half, &ours_two_half, &redis_half]) {

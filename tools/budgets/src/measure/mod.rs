@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`lookup`] | B1, B2, B3: lookups beside Redis and an echo |
 //! | [`durable`] | B4: changes beside a Redis that syncs |
-//! | [`large`] | B5 to B8 and B10: a store with ten million entities |
-//! | [`replay`] | B5: reading the log, beside a bare scan |
+//! | [`large`] | B5 to B8: a store with ten million entities |
+//! | [`growth`] | B10: the same and smaller ones, beside Redis |
+//! | [`replay`] | B5: reading the log, beside two bare scans and two floors |
 //! | [`idle`] | B9: connections that do nothing |
 
 pub mod durable;
+pub mod growth;
 pub mod idle;
 pub mod large;
 pub mod lookup;
