@@ -199,6 +199,31 @@ impl Bench {
         budget: Budget,
         what: &str,
         peers: &[&Peer],
+        plan: impl FnMut(&Peer, usize) -> Plan,
+    ) -> Result<Vec<Vec<Report>>, Failure> {
+        self.interleave_for(self.size().window_s, budget, what, peers, plan)
+    }
+
+    /// The same in a third of the time, for a point of a plot that no goal is about.
+    ///
+    /// # Errors
+    /// When the client fails, or an answer is wrong.
+    pub fn interleave_briefly(
+        &mut self,
+        budget: Budget,
+        what: &str,
+        peers: &[&Peer],
+        plan: impl FnMut(&Peer, usize) -> Plan,
+    ) -> Result<Vec<Vec<Report>>, Failure> {
+        self.interleave_for(self.size().window_s / 3.0, budget, what, peers, plan)
+    }
+
+    fn interleave_for(
+        &mut self,
+        window_s: f64,
+        budget: Budget,
+        what: &str,
+        peers: &[&Peer],
         mut plan: impl FnMut(&Peer, usize) -> Plan,
     ) -> Result<Vec<Vec<Report>>, Failure> {
         let rounds = self.size().rounds;
@@ -209,10 +234,9 @@ impl Bench {
                 self.news(&format!("{budget} {what}, {step} of {steps}: {}", peer.name));
                 let settled = self.settle(peers);
                 self.wait_for_quiet()?;
-                let size = self.size();
                 let plan = Plan {
-                    warmup_s: size.warmup_s,
-                    extent: Extent::Seconds(size.window_s),
+                    warmup_s: self.size().warmup_s,
+                    extent: Extent::Seconds(window_s),
                     seed: u64::try_from(round).unwrap_or_default() + 1,
                     ..plan(peer, round)
                 };

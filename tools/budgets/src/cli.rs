@@ -12,6 +12,7 @@ use crate::budget::Budget;
 use crate::compare::{Comparison, read};
 use crate::ending;
 use crate::failure::Failure;
+use crate::results::Results;
 use crate::run::run;
 use crate::settings::{Settings, Size};
 use crate::table;
@@ -33,12 +34,13 @@ EXAMPLES:
   tools/bench --only B4 --data /mnt/disk --out /tmp/results
   tools/bench --entities-large 1000000 --only B5,B7
   tools/bench --compare /tmp/first /tmp/second
+  tools/bench --profile            where each nanosecond of a command goes, two minutes
 
 EXIT STATUS:
   0  everything was measured, whatever the verdicts; with --compare: the two runs agree
   1  something could not be measured; with --compare: they do not agree, or cannot be read
   2  usage: the command line is wrong
-  130  interrupted; all servers were ended and their data removed";
+  130  interrupted; all servers were ended and their data removed, and the results of what was done are written";
 
 /// The command line, as typed.
 #[derive(Parser, Debug)]
@@ -75,6 +77,9 @@ struct Cli {
     /// Measure nothing; say whether the results in two directories agree
     #[arg(long, num_args = 2, value_names = ["DIR", "DIR"], conflicts_with_all = ["only", "quick", "rounds", "duration", "out"])]
     compare: Option<Vec<PathBuf>>,
+    /// Measure no budgets; record with perf where the time of a VERIFY and of a REGISTER goes
+    #[arg(long, conflicts_with_all = ["only", "rounds", "compare"])]
+    profile: bool,
     /// Where the servers keep their data, in a directory that vanishes; it should be on a disk
     #[arg(long, value_name = "DIR", env = "TMPDIR", default_value = SCRATCH)]
     data: PathBuf,
@@ -106,6 +111,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.compare {
         Some(runs) => compare(runs),
+        None if cli.profile => profile(cli.settings()),
         None => measure(cli.settings()),
     };
     match outcome {
@@ -123,15 +129,36 @@ fn measure(settings: Settings) -> Result<bool, Failure> {
     ending::watch_signals().map_err(Failure::system("watch for Ctrl-C"))?;
     allow_files()?;
     let out = settings.out.clone();
-    let results = run(settings)?;
+    let directory =
+        |results: &Results| out.clone().unwrap_or_else(|| results.directory(&crate::repository().join(RESULTS)));
+    // What cannot be written now is told at the end, when it cannot be written either.
+    let results = run(settings, &mut |results| drop(results.write(&directory(results))))?;
     let mut output = std::io::stdout();
     let color = output.is_terminal();
     // A reader that has gone away does not keep the results from being written.
     let _ = writeln!(output, "\n{}", table::text(&results, color));
-    let directory = out.unwrap_or_else(|| results.directory(&crate::repository().join(RESULTS)));
+    let directory = directory(&results);
     results.write(&directory)?;
     eprintln!("Written to {}: table.txt, results.json, plots.", directory.display());
     Ok(results.book.failures.is_empty())
+}
+
+/// Records, prints and writes where the time goes.
+fn profile(settings: Settings) -> Result<bool, Failure> {
+    ending::watch_signals().map_err(Failure::system("watch for Ctrl-C"))?;
+    allow_files()?;
+    let out = settings.out.clone();
+    let quick = if settings.size.quick { "-quick" } else { "" };
+    let profile = crate::profile::measure(settings)?;
+    let _ = writeln!(std::io::stdout(), "\n{}", profile.text());
+    let name = format!("{}-{}-profile{quick}", profile.date, profile.machine.slug());
+    let directory = out.unwrap_or_else(|| crate::repository().join(RESULTS).join(name));
+    profile.write(&directory)?;
+    eprintln!(
+        "Written to {}: profile.txt, profile.json, profile-verify.svg, profile-register.svg.",
+        directory.display()
+    );
+    Ok(true)
 }
 
 /// Prints how two runs stand to each other. Whether they agree.

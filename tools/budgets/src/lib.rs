@@ -14,6 +14,7 @@
 //! | [`row`], [`book`] | what was found |
 //! | [`machine`], [`results`], [`privacy`], [`table`], [`plot`] | a whole run, for people and programs |
 //! | [`compare`] | whether two runs agree |
+//! | [`profile`] | where the time of a command goes |
 //! | [`settings`], [`run`](mod@run), [`cli`] | what a run is told, and its course |
 //!
 //! May use: `repsec-load` for every load, and of `repsec` the development certificates. Never: judges speed in a test.
@@ -33,6 +34,7 @@ pub mod patience;
 pub mod peer;
 pub mod plot;
 pub mod privacy;
+pub mod profile;
 pub mod results;
 pub mod row;
 pub mod run;

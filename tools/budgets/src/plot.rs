@@ -14,10 +14,10 @@ use crate::statistics::Sample;
 
 /// Of the whole picture, in pixels.
 const SIZE: (u32, u32) = (880, 520);
-const FONT: &str = "sans-serif";
-const INK: RGBColor = RGBColor(0x26, 0x2b, 0x33);
-const FAINT: RGBColor = RGBColor(0xe3, 0xe6, 0xea);
-const MUTED: RGBColor = RGBColor(0x6b, 0x72, 0x80);
+pub(crate) const FONT: &str = "sans-serif";
+pub(crate) const INK: RGBColor = RGBColor(0x26, 0x2b, 0x33);
+pub(crate) const FAINT: RGBColor = RGBColor(0xe3, 0xe6, 0xea);
+pub(crate) const MUTED: RGBColor = RGBColor(0x6b, 0x72, 0x80);
 /// Room between the data and the ends of an axis with a logarithmic scale, as a factor.
 const ROOM: f64 = 1.25;
 /// Width of the ends of a bar, in pixels.
@@ -110,7 +110,7 @@ fn draw(plot: Plot, curves: &[&Curve], caption: &str, text: &mut String) -> Outc
 
 fn builder<'a, 'b>(area: &'a Area<'b>) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
     let mut builder = ChartBuilder::on(area);
-    builder.x_label_area_size(48).y_label_area_size(72).margin_right(10);
+    builder.x_label_area_size(48).y_label_area_size(90).margin_right(10);
     builder
 }
 

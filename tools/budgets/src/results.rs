@@ -101,7 +101,11 @@ impl Results {
 
     /// What stands below each plot.
     fn caption(&self) -> String {
-        let quick = if self.size.quick { "QUICK RUN, says nothing about the budgets. " } else { "" };
+        let quick = match (self.size.quick, self.size.is_smaller()) {
+            (true, _) => "QUICK RUN, says nothing about the budgets. ",
+            (false, true) => "SMALLER RUN than the budgets are about. ",
+            (false, false) => "",
+        };
         let Machine { cpu, cores, .. } = &self.machine;
         let rounds = match self.size.rounds {
             1 => "1 round".to_owned(),

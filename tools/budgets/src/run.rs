@@ -27,11 +27,12 @@ const STAGES: [Stage; 4] = [
 /// Cores that others may keep busy before a run, without a warning.
 const BUSY_CORES_MAX: f64 = 0.1;
 
-/// Measures what is wanted. A budget that cannot be measured is told in the results, and the others are measured.
+/// Measures what is wanted. A budget that cannot be measured is told in the results, and the others are measured. After
+/// each stage `keep` is given what there is, so that a run that is ended from outside leaves that behind.
 ///
 /// # Errors
 /// When the machine cannot be looked at, or there is no room for the peers' data.
-pub fn run(settings: Settings) -> Result<Results, Failure> {
+pub fn run(settings: Settings, keep: &mut dyn FnMut(&Results)) -> Result<Results, Failure> {
     let began = Instant::now();
     let mut bench = Bench::new(settings)?;
     bench.news("looking at the machine");
@@ -43,37 +44,67 @@ pub fn run(settings: Settings) -> Result<Results, Failure> {
     if machine.disk.starts_with("tmpfs") {
         bench.news("warning: the data lie in memory, so that syncs cost nothing; name a disk with --data");
     }
-    let times = CpuTimes::read()?;
-    for (budgets, measure) in STAGES {
-        let wanted: Vec<Budget> = budgets.iter().copied().filter(|budget| bench.wants(*budget)).collect();
-        if wanted.is_empty() {
+    let frame = Frame { began, times: CpuTimes::read()?, machine, versions };
+    let wanted = |bench: &Bench, budgets: &[Budget]| -> Vec<Budget> {
+        budgets.iter().copied().filter(|budget| bench.wants(*budget)).collect()
+    };
+    for (at, (budgets, measure)) in STAGES.into_iter().enumerate() {
+        let budgets = wanted(&bench, budgets);
+        if budgets.is_empty() {
             continue;
         }
-        let names: Vec<String> = wanted.iter().map(|budget| format!("{budget} ({})", budget.what())).collect();
-        bench.news(&format!("== {}", names.join(", ")));
-        if let Err(failure) = measure(&mut bench) {
-            bench.news(&format!("failed: {failure}"));
-            // Those that were measured, or have a reason of their own, need none.
-            for budget in wanted {
-                if !bench.book.has_failed(budget) && !bench.book.has_numbers(budget) {
-                    bench.book.failure(budget, failure.to_string());
-                }
+        stage(&mut bench, &budgets, measure);
+        let rest: Vec<Budget> = STAGES.iter().skip(at + 1).flat_map(|(rest, _)| wanted(&bench, rest)).collect();
+        if !rest.is_empty() {
+            keep(&frame.results(&bench, &rest)?);
+        }
+    }
+    frame.results(&bench, &[])
+}
+
+/// Measures the budgets of one stage.
+fn stage(bench: &mut Bench, budgets: &[Budget], measure: fn(&mut Bench) -> Result<(), Failure>) {
+    let names: Vec<String> = budgets.iter().map(|budget| format!("{budget} ({})", budget.what())).collect();
+    bench.news(&format!("== {}", names.join(", ")));
+    if let Err(failure) = measure(bench) {
+        bench.news(&format!("failed: {failure}"));
+        // Those that were measured, or have a reason of their own, need none.
+        for budget in budgets {
+            if !bench.book.has_failed(*budget) && !bench.book.has_numbers(*budget) {
+                bench.book.failure(*budget, failure.to_string());
             }
         }
     }
-    let (_, stolen_cores) = times.since()?;
-    let mut book = std::mem::take(&mut bench.book);
-    book.rows.sort_by_key(|row| row.budget);
-    book.notes.sort_by_key(|note| note.budget);
-    let privacy = Privacy::of(bench.scratch.path(), &crate::repository());
-    privacy.cleaned(&Results {
-        date: Timestamp::now().strftime("%Y-%m-%d").to_string(),
-        machine,
-        versions,
-        size: bench.size().clone(),
-        options: options(),
-        seconds: began.elapsed().as_secs_f64(),
-        stolen_cores,
-        book,
-    })
+}
+
+/// What is known of a run before it measures anything.
+struct Frame {
+    began: Instant,
+    times: CpuTimes,
+    machine: Machine,
+    versions: Versions,
+}
+
+impl Frame {
+    /// What there is, if the run ended now, before it came to the rest.
+    fn results(&self, bench: &Bench, rest: &[Budget]) -> Result<Results, Failure> {
+        let (_, stolen_cores) = self.times.since()?;
+        let mut book = bench.book.clone();
+        for budget in rest {
+            book.failure(*budget, "the run was ended before it came to this");
+        }
+        book.rows.sort_by_key(|row| row.budget);
+        book.notes.sort_by_key(|note| note.budget);
+        let privacy = Privacy::of(bench.scratch.path(), &crate::repository());
+        privacy.cleaned(&Results {
+            date: Timestamp::now().strftime("%Y-%m-%d").to_string(),
+            machine: self.machine.clone(),
+            versions: self.versions.clone(),
+            size: bench.size().clone(),
+            options: options(),
+            seconds: self.began.elapsed().as_secs_f64(),
+            stolen_cores,
+            book,
+        })
+    }
 }

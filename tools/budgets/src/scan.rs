@@ -5,7 +5,7 @@
 //! decompression of each block).
 
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashTable;
@@ -38,11 +38,18 @@ pub struct Scanned {
     pub seconds: f64,
 }
 
+/// Is shown a key and its value.
+type Visit<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> Result<(), Failure>;
+
+/// Takes a value apart, and hands on numbers and parts.
+type Divide<'a> = &'a mut dyn FnMut(&[u8], &mut dyn FnMut(u64, &[u8])) -> Result<(), Failure>;
+
 /// A database that nobody has open for writing.
 pub struct Bare {
     db: DB,
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
 fn failed(error: rocksdb::Error) -> Failure {
     Failure::Result(format!("the bare RocksDB: {error}"))
 }
@@ -109,7 +116,7 @@ impl Bare {
         self.db.cf_handle(FAMILY).ok_or_else(|| Failure::Result(format!("the store has no family {FAMILY}")))
     }
 
-    fn each(&self, visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
+    fn each(&self, visit: Visit<'_>) -> Result<(), Failure> {
         let mut options = ReadOptions::default();
         options.fill_cache(false);
         options.set_readahead_size(READ_AHEAD_BYTES);
@@ -128,14 +135,25 @@ impl Bare {
     ///
     /// # Errors
     /// When RocksDB refuses, or something in the log is no batch.
-    pub fn one_by_one(&self, data: &Path, into: PathBuf) -> Result<Bare, Failure> {
+    pub fn one_by_one(&self, data: &Path, into: &Path) -> Result<Bare, Failure> {
+        self.divided(data, into, &mut |value, put| {
+            let batch = Batch::read(value).map_err(|why| Failure::Result(format!("the log: {}", why.0)))?;
+            for sequence in batch.head().first.value()..=batch.last().value() {
+                put(sequence, batch.event_bytes(Sequence::new(sequence)).unwrap_or_default());
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes what `divide` makes of each value into a new database.
+    fn divided(&self, data: &Path, into: &Path, divide: Divide<'_>) -> Result<Bare, Failure> {
         let env = Env::new().map_err(failed)?;
         let cache = Cache::new_lru_cache(CACHE_BYTES);
         let (mut options, families) = Options::load_latest(data.join("log"), env, true, cache).map_err(failed)?;
         options.create_if_missing(true);
         options.create_missing_column_families(true);
         let wanted = |family: &ColumnFamilyDescriptor| family.name() == FAMILY || family.name() == "default";
-        let db = DB::open_cf_descriptors(&options, &into, families.into_iter().filter(wanted)).map_err(failed)?;
+        let db = DB::open_cf_descriptors(&options, into, families.into_iter().filter(wanted)).map_err(failed)?;
         let family =
             db.cf_handle(FAMILY).ok_or_else(|| Failure::Result(format!("the store has no family {FAMILY}")))?;
         // Nothing of it must outlive this run.
@@ -143,11 +161,7 @@ impl Bare {
         unlogged.disable_wal(true);
         let mut portion = WriteBatch::default();
         self.each(&mut |_, value| {
-            let batch = Batch::read(value).map_err(|why| Failure::Result(format!("the log: {}", why.0)))?;
-            for sequence in batch.head().first.value()..=batch.last().value() {
-                let event = batch.event_bytes(Sequence::new(sequence)).unwrap_or_default();
-                portion.put_cf(family, sequence.to_be_bytes(), event);
-            }
+            divide(value, &mut |number, part| portion.put_cf(family, number.to_be_bytes(), part))?;
             if portion.len() >= PORTION {
                 db.write_opt(std::mem::take(&mut portion), &unlogged).map_err(failed)?;
             }
@@ -157,7 +171,7 @@ impl Bare {
         db.flush_cf(family).map_err(failed)?;
         db.wait_for_compact(&WaitForCompactOptions::default()).map_err(failed)?;
         drop(db);
-        Bare::open(&into)
+        Bare::open(into)
     }
 }
 
@@ -187,4 +201,74 @@ fn mixed(number: u64) -> u64 {
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A store whose values are these, as a server would leave it.
+    fn store(data: &Path, values: &[Vec<u8>]) {
+        let mut options = Options::default();
+        options.create_if_missing(true);
+        options.create_missing_column_families(true);
+        let db = DB::open_cf(&options, data.join("log"), ["entity", FAMILY]).unwrap();
+        let family = db.cf_handle(FAMILY).unwrap();
+        for (number, value) in (1_u64..).zip(values) {
+            db.put_cf(family, number.to_be_bytes(), value).unwrap();
+        }
+        db.flush_cf(family).unwrap();
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(8))]
+
+        /// A scan sees every byte, and what is taken apart holds the same bytes in the same order, each part once.
+        #[test]
+        fn nothing_is_lost_by_taking_apart(values in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..200), 1..40)) {
+            let directory = tempfile::tempdir().unwrap();
+            store(directory.path(), &values);
+            let log = Bare::log(directory.path()).unwrap();
+            let (number, length) = (u64::try_from(values.len()).unwrap(), values.concat().len());
+            let scanned = log.scan().unwrap();
+            prop_assert_eq!((scanned.values, scanned.bytes), (number, 8 * number + u64::try_from(length).unwrap()));
+            prop_assert!(log.hash().unwrap() > 0.0);
+            let mut count = 0;
+            let apart = log.divided(directory.path(), &directory.path().join("apart"), &mut |value, put| {
+                for part in value.chunks(7) {
+                    count += 1;
+                    put(count, part);
+                }
+                Ok(())
+            });
+            let apart = apart.unwrap();
+            let mut bytes = Vec::new();
+            apart.each(&mut |_, part| {
+                bytes.extend_from_slice(part);
+                Ok(())
+            }).unwrap();
+            prop_assert_eq!(bytes, values.concat());
+            prop_assert_eq!(apart.scan().unwrap().values, count);
+        }
+    }
+
+    #[test]
+    fn what_is_no_log_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(Bare::log(directory.path()).is_err());
+        store(directory.path(), &[b"no batch".to_vec()]);
+        let log = Bare::log(directory.path()).unwrap();
+        assert!(log.one_by_one(directory.path(), &directory.path().join("events")).is_err());
+    }
+
+    #[test]
+    fn keys_are_all_different() {
+        let mut keys: Vec<u64> = (0..10_000).map(mixed).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), 10_000);
+        assert!(insert(1000) > 0.0);
+    }
 }

@@ -18,6 +18,8 @@ use crate::unit::Unit;
 
 /// Widest table in columns of text, where nobody says how wide the terminal is.
 const WIDTH: u16 = 160;
+/// Longest line of a remark, unless a single word is longer.
+const LINE: usize = 120;
 
 /// The whole text. With `color` verdicts have colours, as a terminal shows them; else it is plain.
 pub fn text(results: &Results, color: bool) -> String {
@@ -133,13 +135,13 @@ fn foot(out: &mut String, results: &Results) -> std::fmt::Result {
     }
     for failure in &book.failures {
         let what = if book.has_numbers(failure.budget) { "measured in part" } else { "not measured" };
-        writeln!(out, "{:8}  {what}: {}", failure.budget.to_string(), failure.text)?;
+        writeln!(out, "{:8}  {}", failure.budget.to_string(), wrapped(&format!("{what}: {}", failure.text), 10))?;
     }
     writeln!(out)?;
     machine(out, results)?;
     writeln!(out)?;
     for note in &book.notes {
-        writeln!(out, "{:4} {}", note.budget.to_string(), note.text)?;
+        writeln!(out, "{:4} {}", note.budget.to_string(), wrapped(&note.text, 5))?;
     }
     Ok(())
 }
@@ -168,9 +170,14 @@ fn machine(out: &mut String, results: &Results) -> std::fmt::Result {
     )?;
     writeln!(
         out,
-        "run       {} rounds of {} s after {} s of warm-up each, {:.0} s in all; {} entities in B1 to B3, {} in B5 to B8 and at \
+        "run       {} of {} s after {} s of warm-up each, {:.0} s in all; {} entities in B1 to B3, {} in B5 to B8 and at \
          most in B10",
-        size.rounds, size.window_s, size.warmup_s, results.seconds, size.entities, size.entities_large,
+        if size.rounds == 1 { "1 round".to_owned() } else { format!("{} rounds", size.rounds) },
+        size.window_s,
+        size.warmup_s,
+        results.seconds,
+        size.entities,
+        size.entities_large,
     )?;
     let mut suites: Vec<String> = Vec::new();
     for measurement in &results.book.measurements {
@@ -184,11 +191,40 @@ fn machine(out: &mut String, results: &Results) -> std::fmt::Result {
             suites.push(suite);
         }
     }
-    writeln!(out, "tls       {}", suites.join(", "))?;
+    if !suites.is_empty() {
+        writeln!(out, "tls       {}", suites.join(", "))?;
+    }
     for peer in &results.options {
-        writeln!(out, "options   {}: {}", peer.who, peer.options)?;
+        writeln!(out, "options   {}", wrapped(&format!("{}: {}", peer.who, peer.options), 10))?;
     }
     Ok(())
+}
+
+/// A text in lines of [`LINE`] columns, those behind the first indented; lines that it has already stay lines.
+fn wrapped(text: &str, indent: usize) -> String {
+    let mut out = String::new();
+    let mut column = indent;
+    for (at, line) in text.lines().enumerate() {
+        if at > 0 {
+            out.push('\n');
+            out.push_str(&" ".repeat(indent));
+            column = indent;
+        }
+        for (at, word) in line.split_whitespace().enumerate() {
+            let length = word.chars().count();
+            if at > 0 && column + 1 + length > LINE {
+                out.push('\n');
+                out.push_str(&" ".repeat(indent));
+                column = indent;
+            } else if at > 0 {
+                out.push(' ');
+                column += 1;
+            }
+            out.push_str(word);
+            column += length;
+        }
+    }
+    out
 }
 
 /// How quiet it was: of each budget the middle and the worst, and how many numbers were taken although it was not.
@@ -204,11 +240,32 @@ fn disturbances(out: &mut String, all: &[Disturbance]) -> std::fmt::Result {
     }
     let busy = all.iter().filter(|it| it.other_cores > BUSY_CORES_MAX).count();
     let unsettled = all.iter().filter(|it| !it.settled).count();
-    writeln!(out, "          cores busy with something else meanwhile (middle to worst): {}", told.join(", "))?;
+    let told = format!("cores busy with something else meanwhile (middle to worst): {}", told.join(", "));
+    writeln!(out, "          {}", wrapped(&told, 10))?;
     writeln!(
         out,
         "          {busy} of {} numbers were taken with more than {BUSY_CORES_MAX} cores busy like that, {unsettled} while a server \
          had work of its own left",
         all.len(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Wrapping loses no word, and no line is longer than a line may be unless it is one long word.
+        #[test]
+        fn wrapping_keeps_every_word(text in "([a-z(]{1,30}[ \\n]{1,2}){0,60}", indent in 0_usize..12) {
+            let lines = wrapped(&text, indent);
+            prop_assert!(lines.split_whitespace().eq(text.split_whitespace()));
+            for (at, line) in lines.lines().enumerate() {
+                let width = line.chars().count() + if at == 0 { indent } else { 0 };
+                prop_assert!(width <= LINE, "{}", line);
+            }
+        }
+    }
 }

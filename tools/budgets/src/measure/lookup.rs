@@ -94,7 +94,7 @@ fn cost(bench: &mut Bench, servers: &Servers) -> Result<(), Failure> {
     let mut curves: Vec<(&Peer, Vec<Point>)> = servers.all().map(|peer| (peer, Vec::new())).to_vec();
     for in_flight in SWEEP {
         let what = format!("VERIFY {CONNECTIONS} x {in_flight} (for the plot)");
-        let reports = bench.interleave(Budget::B1, &what, &servers.all(), |peer, _| plan(peer, in_flight))?;
+        let reports = bench.interleave_briefly(Budget::B1, &what, &servers.all(), |peer, _| plan(peer, in_flight))?;
         for ((_, points), reports) in curves.iter_mut().zip(&reports) {
             points.push(Point { x: float(CONNECTIONS * in_flight), y: sample(reports, per_second)? });
         }

@@ -28,7 +28,7 @@ pub fn measure(bench: &mut Bench, data: &Path) -> Result<(), Failure> {
     warm(data)?;
     let log = Bare::log(data)?;
     bench.news(&format!("{} writing the events one by one into a bare RocksDB", Budget::B5));
-    let one_by_one = log.one_by_one(data, bench.scratch.path().join("one-by-one"));
+    let one_by_one = log.one_by_one(data, &bench.scratch.path().join("one-by-one"));
     let rounds = bench.size().rounds;
     let mut found = Vec::with_capacity(rounds);
     for round in 1..=rounds {
@@ -39,6 +39,9 @@ pub fn measure(bench: &mut Bench, data: &Path) -> Result<(), Failure> {
     rows(bench, &found)?;
     one_by_one.map(drop)
 }
+
+/// One time of a round.
+type Seconds = fn(&Round) -> f64;
 
 /// What was found in one round.
 struct Round {
@@ -75,10 +78,10 @@ fn fastest<T>(measure: impl Fn() -> Result<T, Failure>, seconds: impl Fn(&T) -> 
 fn rows(bench: &mut Bench, found: &[Round]) -> Result<(), Failure> {
     let Some(last) = found.last() else { return Ok(()) };
     let events = last.replayed.events;
-    let rate = |seconds: fn(&Round) -> f64| {
+    let rate = |seconds: Seconds| {
         sample_of(found.iter().map(|round| float64(round.replayed.events) / seconds(round)).collect())
     };
-    let each_ns = |seconds: fn(&Round) -> f64| {
+    let each_ns = |seconds: Seconds| {
         sample_of(found.iter().map(|round| seconds(round) * 1e9 / float64(round.replayed.events.max(1))).collect())
     };
     let replayed = Row::new(
@@ -108,7 +111,7 @@ fn rows(bench: &mut Bench, found: &[Round]) -> Result<(), Failure> {
         );
     }
     let each = Row::new(Budget::B5, "replay, each event", Unit::CpuNs, each_ns(|round| round.replayed.seconds)?);
-    let floors: [(&str, fn(&Round) -> f64); 2] =
+    let floors: [(&str, Seconds); 2] =
         [("BLAKE3 of the same bytes", |round| round.hash_s), ("a bare hash table", |round| round.insert_s)];
     for (who, seconds) in floors {
         bench.book.row(each.clone().beside(who, each_ns(seconds)?).decides(false));
