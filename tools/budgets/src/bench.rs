@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use repsec::server::{CertificateFiles, make_development};
 use repsec_load::{Extent, Plan, Report, run, run_with};
 
-use crate::book::{Book, Disturbance, Measurement};
+use crate::book::{Book, Disturbance, Measurement, Spent};
 use crate::budget::Budget;
 use crate::failure::Failure;
 use crate::machine::CpuTimes;
@@ -73,6 +73,11 @@ impl Bench {
         self.settings.budgets.contains(&budget)
     }
 
+    /// How long the run will wait from now on at the most: for other programs, and for the servers' own work.
+    pub fn patience_left(&self) -> [Duration; 2] {
+        [self.quiet.left(), self.settling.left()]
+    }
+
     /// Says what is being done.
     pub fn news(&self, text: &str) {
         let seconds = self.began.elapsed().as_secs();
@@ -86,7 +91,9 @@ impl Bench {
             return;
         }
         // What a panic leaves half done is a row or a note less in the book.
+        let began = Instant::now();
         let outcome = panic::catch_unwind(AssertUnwindSafe(|| measure(self)));
+        self.book.spent.push(Spent { budget, seconds: began.elapsed().as_secs_f64() });
         let failure = match outcome {
             Ok(Ok(())) => return,
             Ok(Err(failure)) => failure.to_string(),

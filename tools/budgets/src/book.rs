@@ -6,6 +6,7 @@ use repsec_load::report::Latency;
 use repsec_load::{Pace, Report, Target, Workload};
 use serde::{Deserialize, Serialize};
 
+use crate::bench::BUSY_CORES_MAX;
 use crate::budget::Budget;
 use crate::row::Row;
 use crate::statistics::Sample;
@@ -26,6 +27,18 @@ pub struct Book {
     /// How quiet it was while each number was taken.
     #[serde(default)]
     pub disturbances: Vec<Disturbance>,
+    /// How long each budget took, without the loading of servers that others use, too.
+    #[serde(default)]
+    pub spent: Vec<Spent>,
+}
+
+/// What a budget took.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Spent {
+    /// Which one.
+    pub budget: Budget,
+    /// All of its rounds, with the waiting between them.
+    pub seconds: f64,
 }
 
 /// What else the machine did while a number was taken.
@@ -37,6 +50,13 @@ pub struct Disturbance {
     pub other_cores: f64,
     /// Whether the servers had come to rest before, as far as anybody waited for that.
     pub settled: bool,
+}
+
+impl Disturbance {
+    /// Whether that is more than a number should be taken beside.
+    pub fn is_busy(&self) -> bool {
+        self.other_cores > BUSY_CORES_MAX
+    }
 }
 
 /// A remark.

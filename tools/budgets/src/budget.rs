@@ -133,7 +133,9 @@ impl fmt::Display for Verdict {
         if self.met {
             f.write_str("met")?;
         } else {
-            write!(f, "NOT met by {:.2} x", self.misses_by)?;
+            // A miss is never told as none.
+            let digits = if self.misses_by < 1.005 { 4 } else { 2 };
+            write!(f, "NOT met by {:.digits$} x", self.misses_by)?;
         }
         // A verdict that not all rounds share is a weak one.
         let agreeing = if self.met { self.rounds_met } else { self.rounds - self.rounds_met };
@@ -184,6 +186,7 @@ mod tests {
         assert_eq!(told(Goal::AtMost(0.5), &[0.75]), "NOT met by 1.50 x");
         assert_eq!(told(Goal::AtLeast(2.0), &[1.0, 1.0, 2.1]), "NOT met by 2.00 x (2 of 3 rounds)");
         assert_eq!(told(Goal::AtLeast(2.0), &[2.0]), "met");
+        assert_eq!(told(Goal::AtMost(2.0), &[2.005]), "NOT met by 1.0025 x");
     }
 
     #[test]

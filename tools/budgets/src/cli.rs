@@ -21,6 +21,8 @@ use crate::table;
 const FILES: u64 = 16_384;
 /// Seconds that a run waits, in all, for other programs, if nobody says otherwise: a fifth of its own length.
 const PATIENCE_S: u64 = 180;
+/// The same for a quick run, whose numbers say nothing anyway.
+const PATIENCE_QUICK_S: u64 = 15;
 /// Where results lie in the repository.
 const RESULTS: &str = "benches/results";
 /// Where data outlive no restart but do lie on a disk (the hierarchy standard has it on every Linux).
@@ -44,7 +46,12 @@ EXIT STATUS:
 
 /// The command line, as typed.
 #[derive(Parser, Debug)]
-#[command(name = "tools/bench", version, about = "Measures repsec beside its peers, and says which budgets are met")]
+#[command(
+    name = "tools/bench",
+    bin_name = "tools/bench",
+    version,
+    about = "Measures repsec beside its peers, and says which budgets are met"
+)]
 #[command(after_help = EXAMPLES)]
 struct Cli {
     /// Measure only these budgets: B1 to B10, with commas between them
@@ -69,8 +76,9 @@ struct Cli {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50_000))]
     idle_connections: Option<u32>,
     /// Seconds to wait, in all, for other programs to leave the machine alone; then it is measured beside them
-    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE_S, value_parser = clap::value_parser!(u64).range(0..=3600))]
-    patience: u64,
+    /// [default: 180; 15 with --quick]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(0..=3600))]
+    patience: Option<u64>,
     /// Where the results are written [default: benches/results/DAY-PROCESSOR]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -101,7 +109,8 @@ impl Cli {
         size.idle_connections = connections.unwrap_or(size.idle_connections);
         let all = || Budget::ALL.to_vec();
         let budgets = if self.only.is_empty() { all() } else { self.only };
-        let patience = Duration::from_secs(self.patience);
+        let patience =
+            Duration::from_secs(self.patience.unwrap_or(if self.quick { PATIENCE_QUICK_S } else { PATIENCE_S }));
         Settings { budgets: budgets.into_iter().collect(), size, scratch: self.data, out: self.out, patience }
     }
 }

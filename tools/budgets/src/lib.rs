@@ -9,6 +9,7 @@
 //! | [`budget`], [`statistics`], [`mod@unit`] | goals and verdicts, medians and ratios, numbers for people |
 //! | [`peer`], [`ending`], [`scratch`] | the servers, and that nothing of them stays behind |
 //! | [`bench`](mod@bench), [`measure`] | the measurements |
+//! | [`forecast`] | how long a run takes |
 //! | [`patience`], [`others`] | how long is waited for quiet, and how quiet it was |
 //! | [`ask`], [`scan`] | what the load generator does not do |
 //! | [`row`], [`book`] | what was found |
@@ -27,6 +28,7 @@ pub mod cli;
 pub mod compare;
 pub mod ending;
 pub mod failure;
+pub mod forecast;
 pub mod machine;
 pub mod measure;
 pub mod others;

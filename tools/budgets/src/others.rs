@@ -47,8 +47,16 @@ fn ours_s(peers: &[&Peer]) -> Result<f64, Failure> {
     for peer in peers {
         ns += process::cpu_ns(peer.pid()).map_err(Failure::load("looking at a server"))?;
     }
+    Ok(Duration::from_nanos(ns).as_secs_f64() + ended_children_s()?)
+}
+
+/// CPU of all children of this process that have ended and were waited for, in seconds, in steps of 10 ms.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn ended_children_s() -> Result<f64, Failure> {
     let stat = fs::read_to_string("/proc/self/stat").map_err(Failure::system("read /proc/self/stat"))?;
-    Ok(Duration::from_nanos(ns).as_secs_f64() + children_s(&stat))
+    Ok(children_s(&stat))
 }
 
 /// CPU of children that were waited for, from `/proc/PID/stat` (proc(5): cutime and cstime, fields 16 and 17).

@@ -25,6 +25,11 @@ impl Patience {
         self.left.min(self.each)
     }
 
+    /// How long may be waited from now on, in all.
+    pub fn left(&self) -> Duration {
+        self.left
+    }
+
     /// Counts what was waited.
     pub fn spend(&mut self, waited: Duration) {
         self.left = self.left.saturating_sub(waited);

@@ -10,7 +10,7 @@ use repsec_load::Target;
 
 use crate::book::{Curve, Plot};
 use crate::failure::Failure;
-use crate::statistics::Sample;
+use crate::statistics::{Sample, float};
 
 /// Of the whole picture, in pixels.
 const SIZE: (u32, u32) = (880, 520);
@@ -20,6 +20,12 @@ pub(crate) const FAINT: RGBColor = RGBColor(0xe3, 0xe6, 0xea);
 pub(crate) const MUTED: RGBColor = RGBColor(0x6b, 0x72, 0x80);
 /// Room between the data and the ends of an axis with a logarithmic scale, as a factor.
 const ROOM: f64 = 1.25;
+/// How far the points of neighbouring curves stand apart, as a part of the axis.
+const APART: f64 = 0.008;
+/// Where the legend stands, the length of a line in it, and the width of a letter, generously; in pixels.
+const LEGEND_AT: i32 = 52;
+const LEGEND_LINE: i32 = 28;
+const LETTER: i32 = 7;
 /// Width of the ends of a bar, in pixels.
 const BAR: u32 = 10;
 /// Quantiles of the plot of latency, and their names.
@@ -36,9 +42,9 @@ struct Words {
 fn words(plot: Plot) -> Words {
     match plot {
         Plot::Latency => Words {
-            title: "Latency of VERIFY at half of Redis' load, 64 connections",
+            title: "Latency of VERIFY at half of the load that Redis bears, 64 connections",
             x: "share of commands that are answered sooner",
-            y: "latency (us), logarithmic",
+            y: "latency (microseconds), logarithmic",
         },
         Plot::Throughput => Words {
             title: "Throughput of VERIFY, 4 connections",
@@ -48,7 +54,7 @@ fn words(plot: Plot) -> Words {
         Plot::Growth => Words {
             title: "Server CPU per VERIFY as entities grow, 4 connections x 128 in flight",
             x: "entities, logarithmic",
-            y: "CPU per command (ns)",
+            y: "server CPU per command (nanoseconds)",
         },
     }
 }
@@ -77,7 +83,8 @@ fn draw(plot: Plot, curves: &[&Curve], caption: &str, text: &mut String) -> Outc
     let below = written(12, MUTED).pos(Pos::new(HPos::Right, VPos::Bottom));
     let corner = (i32::try_from(width)? - 24, i32::try_from(height)? - 8);
     root.draw(&Text::new(caption, corner, below))?;
-    let area = root.margin(52, 26, 12, 24);
+    legend(&root, curves)?;
+    let area = root.margin(82, 26, 12, 24);
 
     let points = || curves.iter().flat_map(|curve| &curve.points);
     let (x_min, x_max) = bounds(points().map(|point| point.x)).ok_or("a curve has no points")?;
@@ -94,14 +101,21 @@ fn draw(plot: Plot, curves: &[&Curve], caption: &str, text: &mut String) -> Outc
             let places: Vec<f64> = QUANTILES.map(|(share, _)| rarity(share)).to_vec();
             let places = (rarity(0.5) / ROOM..rarity(0.9999) * ROOM).log_scale().with_key_points(places);
             let chart = builder(&area).build_cartesian_2d(places, heights)?;
-            finish(chart, curves, &words, &rarity, &quantile_name)?;
+            let apart = apart(rarity(0.5), rarity(0.9999));
+            finish(chart, curves, &words, (&rarity, apart), &quantile_name)?;
         }
         Plot::Throughput => {
-            finish(builder(&area).build_cartesian_2d(places, heights)?, curves, &words, &|x| x, &grouped)?;
+            finish(
+                builder(&area).build_cartesian_2d(places, heights)?,
+                curves,
+                &words,
+                (&|x| x, apart(x_min, x_max)),
+                &grouped,
+            )?;
         }
         Plot::Growth => {
             let chart = builder(&area).build_cartesian_2d(places, 0.0..highs.1 * 1.25)?;
-            finish(chart, curves, &words, &|x| x, &grouped)?;
+            finish(chart, curves, &words, (&|x| x, apart(x_min, x_max)), &grouped)?;
         }
     }
     root.present()?;
@@ -119,7 +133,7 @@ fn finish<'a, 'b: 'a, X, Y>(
     mut chart: ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, Y>>,
     curves: &[&Curve],
     words: &Words,
-    place: &dyn Fn(f64) -> f64,
+    (place, apart): (&dyn Fn(f64) -> f64, f64),
     x_name: &dyn Fn(&f64) -> String,
 ) -> Outcome
 where
@@ -141,28 +155,40 @@ where
         .x_label_formatter(&x_name)
         .y_label_formatter(&grouped)
         .draw()?;
-    for curve in curves {
+    let middle = (float(curves.len()) - 1.0) / 2.0;
+    for (at, curve) in curves.iter().enumerate() {
         let (color, width) = look(curve);
-        let points: Vec<(f64, &Sample)> = curve.points.iter().map(|point| (place(point.x), &point.y)).collect();
+        let aside = apart.powf(float(at) - middle);
+        let points: Vec<(f64, &Sample)> = curve.points.iter().map(|point| (place(point.x) * aside, &point.y)).collect();
         let line = LineSeries::new(points.iter().map(|(x, y)| (*x, y.median)), color.stroke_width(width));
-        chart
-            .draw_series(line)?
-            .label(&curve.who)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 24, y)], color.stroke_width(width)));
+        chart.draw_series(line)?;
         chart.draw_series(points.iter().map(|(x, y)| Circle::new((*x, y.median), 4, color.filled())))?;
         let bars = points.iter().filter(|(_, y)| y.len() > 1);
         chart
             .draw_series(bars.map(|(x, y)| ErrorBar::new_vertical(*x, y.min, y.median, y.max, color.filled(), BAR)))?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperLeft)
-        .margin(14)
-        .legend_area_size(32)
-        .background_style(WHITE.mix(0.9))
-        .border_style(FAINT)
-        .label_font(written(14, INK))
-        .draw()?;
+    Ok(())
+}
+
+/// What places of the next curve are multiplied by, so that bars of the same place stand beside each other.
+fn apart(from: f64, to: f64) -> f64 {
+    (to / from).max(1.0).powf(APART)
+}
+
+/// Names the curves, side by side between the title and the axes, where no curve can be.
+fn legend(root: &Area<'_>, curves: &[&Curve]) -> Outcome {
+    let mut left = 24;
+    for curve in curves {
+        let (color, width) = look(curve);
+        let stroke =
+            PathElement::new([(left, LEGEND_AT + 8), (left + LEGEND_LINE, LEGEND_AT + 8)], color.stroke_width(width));
+        root.draw(&stroke)?;
+        root.draw(&Circle::new((left + LEGEND_LINE / 2, LEGEND_AT + 8), 4, color.filled()))?;
+        left += LEGEND_LINE + 8;
+        let style = (FONT, 14).into_font().color(&INK);
+        root.draw(&Text::new(curve.who.clone(), (left, LEGEND_AT), style))?;
+        left += i32::try_from(curve.who.chars().count())? * LETTER + 26;
+    }
     Ok(())
 }
 

@@ -120,7 +120,7 @@ impl Results {
 pub(crate) fn made_up(size: Size) -> Results {
     use repsec_load::Target;
 
-    use crate::book::{Curve, Disturbance, Note, Point};
+    use crate::book::{Curve, Disturbance, Note, Point, Spent};
     use crate::budget::{Budget, Goal};
     use crate::row::Row;
     use crate::statistics::Sample;
@@ -145,6 +145,7 @@ pub(crate) fn made_up(size: Size) -> Results {
             Disturbance { budget: Budget::B1, other_cores: 0.02, settled: true },
             Disturbance { budget: Budget::B1, other_cores: 0.31, settled: false },
         ],
+        spent: vec![Spent { budget: Budget::B1, seconds: 0.4 }, Spent { budget: Budget::B7, seconds: 21.0 }],
     };
     let machine = Machine {
         cpu: "Some CPU".to_owned(),
@@ -187,6 +188,8 @@ mod tests {
         }
         assert!(table.contains("\nmet       B1\nNOT met   B7\nB4        not measured"), "{table}");
         assert!(table.contains("B1 0.02 to 0.31") && table.contains("1 of 2 numbers"), "{table}");
+        assert!(table.contains("BUSY MACHINE"), "{table}");
+        assert!(table.contains("B1 0 s, B7 21 s"), "{table}");
     }
 
     /// Nobody must learn from results whose machine it was, wherever a name or a path got into them.

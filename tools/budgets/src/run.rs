@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use crate::bench::Bench;
 use crate::budget::Budget;
 use crate::failure::Failure;
+use crate::forecast::{Forecast, stage_s, told};
 use crate::machine::{CpuTimes, Machine, Versions};
 use crate::measure::{durable, idle, large, lookup};
 use crate::privacy::Privacy;
@@ -17,7 +18,7 @@ use crate::settings::Settings;
 type Stage = (&'static [Budget], fn(&mut Bench) -> Result<(), Failure>);
 
 /// The stages in order: first what takes least.
-const STAGES: [Stage; 4] = [
+pub(crate) const STAGES: [Stage; 4] = [
     (&[Budget::B1, Budget::B2, Budget::B3], lookup::measure),
     (&[Budget::B4], durable::measure),
     (&[Budget::B9], idle::measure),
@@ -48,12 +49,16 @@ pub fn run(settings: Settings, keep: &mut dyn FnMut(&Results)) -> Result<Results
     let wanted = |bench: &Bench, budgets: &[Budget]| -> Vec<Budget> {
         budgets.iter().copied().filter(|budget| bench.wants(*budget)).collect()
     };
+    let mut forecast = announced(&bench);
     for (at, (budgets, measure)) in STAGES.into_iter().enumerate() {
+        let expected_s = stage_s(budgets, &bench.settings);
         let budgets = wanted(&bench, budgets);
         if budgets.is_empty() {
             continue;
         }
-        stage(&mut bench, &budgets, measure);
+        let began = Instant::now();
+        stage(&mut bench, &budgets, measure, forecast.left_s());
+        forecast.done(expected_s, began.elapsed());
         let rest: Vec<Budget> = STAGES.iter().skip(at + 1).flat_map(|(rest, _)| wanted(&bench, rest)).collect();
         if !rest.is_empty() {
             keep(&frame.results(&bench, &rest)?);
@@ -62,10 +67,22 @@ pub fn run(settings: Settings, keep: &mut dyn FnMut(&Results)) -> Result<Results
     frame.results(&bench, &[])
 }
 
+/// Says how long all of it will take, and what may come to that.
+fn announced(bench: &Bench) -> Forecast {
+    let all_s = STAGES.iter().map(|(budgets, _)| stage_s(budgets, &bench.settings)).sum();
+    let [others, servers] = bench.patience_left().map(|patience| told(patience.as_secs_f64()));
+    bench.news(&format!("this takes about {} on two cores that do nothing else", told(all_s)));
+    bench.news(&format!(
+        "waiting adds at most {others} in all for other programs, and {servers} for the servers' own work; behind that it \
+         is measured beside them"
+    ));
+    Forecast::new(all_s)
+}
+
 /// Measures the budgets of one stage.
-fn stage(bench: &mut Bench, budgets: &[Budget], measure: fn(&mut Bench) -> Result<(), Failure>) {
+fn stage(bench: &mut Bench, budgets: &[Budget], measure: fn(&mut Bench) -> Result<(), Failure>, left_s: f64) {
     let names: Vec<String> = budgets.iter().map(|budget| format!("{budget} ({})", budget.what())).collect();
-    bench.news(&format!("== {}", names.join(", ")));
+    bench.news(&format!("== {} == about {} to go", names.join(", "), told(left_s)));
     if let Err(failure) = measure(bench) {
         bench.news(&format!("failed: {failure}"));
         // Those that were measured, or have a reason of their own, need none.
@@ -95,6 +112,7 @@ impl Frame {
         }
         book.rows.sort_by_key(|row| row.budget);
         book.notes.sort_by_key(|note| note.budget);
+        book.spent.sort_by_key(|spent| spent.budget);
         let privacy = Privacy::of(bench.scratch.path(), &crate::repository());
         privacy.cleaned(&Results {
             date: Timestamp::now().strftime("%Y-%m-%d").to_string(),

@@ -18,6 +18,8 @@ use crate::unit::Unit;
 
 /// Widest table in columns of text, where nobody says how wide the terminal is.
 const WIDTH: u16 = 160;
+/// A run is called disturbed where more than one of so many numbers was.
+const BUSY_SHARE: usize = 5;
 /// Longest line of a remark, unless a single word is longer.
 const LINE: usize = 120;
 
@@ -52,6 +54,16 @@ fn head(out: &mut String, results: &Results) -> std::fmt::Result {
             full.entities,
             full.entities_large,
             full.idle_connections,
+        )?;
+    }
+    let all = &results.book.disturbances;
+    let busy = all.iter().filter(|it| it.is_busy()).count();
+    if busy * BUSY_SHARE > all.len() {
+        writeln!(
+            out,
+            "\n*** BUSY MACHINE: {busy} of {} numbers were taken while something else ran. Ratios suffer less than numbers,\n\
+             *** latencies most; measure again when it is quiet before a verdict is believed.",
+            all.len(),
         )?;
     }
     writeln!(out)
@@ -179,6 +191,12 @@ fn machine(out: &mut String, results: &Results) -> std::fmt::Result {
         size.entities,
         size.entities_large,
     )?;
+    let spent: Vec<String> =
+        results.book.spent.iter().map(|spent| format!("{} {:.0} s", spent.budget, spent.seconds)).collect();
+    if !spent.is_empty() {
+        let told = format!("of that, without loading: {}", spent.join(", "));
+        writeln!(out, "          {}", wrapped(&told, 10))?;
+    }
     let mut suites: Vec<String> = Vec::new();
     for measurement in &results.book.measurements {
         let who = match measurement.target {
@@ -238,7 +256,7 @@ fn disturbances(out: &mut String, all: &[Disturbance]) -> std::fmt::Result {
     if told.is_empty() {
         return Ok(());
     }
-    let busy = all.iter().filter(|it| it.other_cores > BUSY_CORES_MAX).count();
+    let busy = all.iter().filter(|it| it.is_busy()).count();
     let unsettled = all.iter().filter(|it| !it.settled).count();
     let told = format!("cores busy with something else meanwhile (middle to worst): {}", told.join(", "));
     writeln!(out, "          {}", wrapped(&told, 10))?;

@@ -154,9 +154,10 @@ fn memory(bench: &mut Bench, grown: &Grown, redis: Option<&Redis>) -> Result<(),
         bytes += name.len();
     }
     let note = format!(
-        "Both hold each name ({:.1} bytes on average) and {VALUE_BYTES} bytes that are known of it: attributes of the REGISTER, \
-         value of the SET. RepSec also holds kind, registrant, sequence and time. What a process grew by from its start to \
-         the end of the loading, so RepSec's includes RocksDB's buffers and cache. One round.",
+        "Both were told each name ({:.1} bytes on average) and {VALUE_BYTES} bytes about it. Redis holds both in memory. RepSec \
+         holds the name with kind, registrant, sequence, time and a fingerprint of the attributes, whose text lies in its log \
+         on the disk alone. What a process grew by from its start to the end of the loading, so RepSec's includes RocksDB's \
+         buffers and cache. One round.",
         float(bytes) / float(count.max(1)),
     );
     bench.book.note(Budget::B6, note);

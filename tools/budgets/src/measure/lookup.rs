@@ -91,6 +91,11 @@ fn cost(bench: &mut Bench, servers: &Servers) -> Result<(), Failure> {
         bench.book.row(row()?.beside("TLS echo", sample(&echo, server_ns)?).ratio_goal(Goal::AtMost(1.7)));
     }
 
+    let note = "Half of the names are registered, each asked for as often as any other. Redis answers a hit with 69 bytes of value, \
+                RepSec with a line of JSON; the echo sends the question back. CPU is that of all threads of a server, of the \
+                kernel for it too.";
+    bench.book.note(Budget::B1, note);
+
     let mut curves: Vec<(&Peer, Vec<Point>)> = servers.all().map(|peer| (peer, Vec::new())).to_vec();
     for in_flight in SWEEP {
         let what = format!("VERIFY {CONNECTIONS} x {in_flight} (for the plot)");
