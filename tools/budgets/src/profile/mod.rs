@@ -24,19 +24,33 @@ use repsec_load::{Extent, Plan, Workload, run};
 use serde::{Deserialize, Serialize};
 
 use self::parts::Part;
-use self::samples::{Program, Recording, Samples};
+use self::samples::{Program, Recording, SKIPPED, Samples};
 use crate::bench::Bench;
 use crate::failure::Failure;
+use crate::forecast::told;
 use crate::machine::{Machine, Versions};
 use crate::peer::Peer;
 use crate::privacy::Privacy;
-use crate::settings::Settings;
+use crate::settings::{Settings, Size};
 use crate::statistics::float64;
 
 /// Symbols that are named of what belongs to no part, so that the tables can be extended.
 const NAMED: usize = 12;
 /// Seconds of a recording, at the least: shares of a few percent need thousands of samples.
 const RECORDED_S: f64 = 5.0;
+/// Seconds of a run of the client besides, and entities that are loaded in a second: for the forecast.
+const BESIDES_S: f64 = 1.5;
+const LOADED_PER_S: f64 = 150_000.0;
+
+/// How samples are attributed, and what must be known of that.
+const ATTRIBUTION: &str = "
+A sample is one instruction that was running (perf, cpu-clock). The innermost function of the server's own source that
+it stands in decides about its part, else its crate, else its symbol. The kernel counts by symbol where that tells, else
+by thread: sockets and ring on a thread that serves connections, files and syncs on any other. A clock cannot interrupt
+the kernel everywhere: what it does with interrupts off is counted where it allows them again, as in switching threads
+or in unlocking. What one thread does for another stands where it is done; over loopback, a part of the client's
+receiving is done by the server. In a VERIFY, committer and RocksDB work for the access journal alone.
+";
 
 /// Where the time of one command goes.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -85,6 +99,8 @@ pub struct Profile {
 /// When a server, the client or `perf` fails; where `perf` is not there or not allowed, in words that say so.
 pub fn measure(settings: Settings) -> Result<Profile, Failure> {
     let mut bench = Bench::new(settings)?;
+    let all_s = expected_s(bench.size());
+    bench.news(&format!("this takes about {} on two cores that do nothing else", told(all_s)));
     bench.news("looking at the machine");
     let machine = Machine::look(bench.scratch.path())?;
     let versions = Versions::look(&crate::repository());
@@ -109,6 +125,12 @@ pub fn measure(settings: Settings) -> Result<Profile, Failure> {
     Ok(Profile { date, machine, versions, breakdowns })
 }
 
+/// Seconds that a profile takes: two loads, each once without and once with a recording, which must be read.
+fn expected_s(size: &Size) -> f64 {
+    let each = size.warmup_s + size.window_s.max(RECORDED_S) + BESIDES_S;
+    10.0 + float64(size.entities) / LOADED_PER_S + 4.0 * each
+}
+
 fn breakdown(bench: &mut Bench, peer: &Peer, load: String, plan: &Plan) -> Result<Breakdown, Failure> {
     let (warmup_s, window_s) = (bench.size().warmup_s, bench.size().window_s);
     let plan = |seconds: f64, first: u64| Plan { warmup_s, extent: Extent::Seconds(seconds), first, ..plan.clone() };
@@ -130,6 +152,15 @@ fn breakdown(bench: &mut Bench, peer: &Peer, load: String, plan: &Plan) -> Resul
     let data = recording.end()?;
     let recorded = recorded?;
     let samples = Samples::read(&data, &program)?;
+    if !samples.counts.keys().any(|(place, _)| place.is_of_kernel()) {
+        return Err(Failure::peer(
+            "the profile",
+            format!(
+                "{SKIPPED}: perf saw nothing of the kernel, and a picture without it would give its share to others. As \
+                 root, or with the sysctl kernel.perf_event_paranoid at 1 or less, it sees it"
+            ),
+        ));
+    }
     let lines = samples.lines(&program, &crate::repository())?;
     let found = Breakdown::of(load, cost(&plain), cost(&recorded), &samples, |address| {
         lines.get(&address).map(Vec::as_slice).unwrap_or_default()
@@ -182,7 +213,9 @@ impl Breakdown {
     /// What a part takes, on one kind of thread or on all.
     pub fn ns(&self, part: Part, thread: Option<&str>) -> f64 {
         let shares = self.shares.iter().filter(|share| share.part == part);
-        shares.filter(|share| thread.is_none_or(|thread| share.thread == thread)).map(|share| share.ns).sum()
+        let wanted = shares.filter(|share| thread.is_none_or(|thread| share.thread == thread));
+        // The sum of no floats is a zero with a sign, which people need not see.
+        wanted.fold(0.0, |sum, share| sum + share.ns)
     }
 
     /// The parts that take something, in their order; what is not resolved is among them even where it is nothing.
@@ -216,9 +249,7 @@ impl Profile {
                 breakdown.unnamed.iter().map(|(symbol, ns)| format!("  {ns:7.1} ns  {symbol}")).collect();
             out += &format!("Most of what belongs to no part, or to an unknown caller:\n{}\n", unnamed.join("\n"));
         }
-        out += "\nA sample is one instruction (perf, cpu-clock). The innermost function of ours that it stands in decides about \
-                its part,\nelse its crate, else its symbol; the kernel counts by thread. What one thread does for another \
-                stands where it is done.\n";
+        out += ATTRIBUTION;
         out
     }
 

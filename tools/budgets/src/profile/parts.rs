@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 #[allow(missing_docs, reason = "`name` says it")]
 pub enum Part {
     KernelNet,
+    KernelPages,
+    KernelTurns,
     EventLoop,
     Tls,
     Reading,
@@ -35,8 +37,10 @@ pub enum Part {
 
 impl Part {
     /// All of them, in order.
-    pub const ALL: [Part; 19] = [
+    pub const ALL: [Part; 21] = [
         Part::KernelNet,
+        Part::KernelPages,
+        Part::KernelTurns,
         Part::EventLoop,
         Part::Tls,
         Part::Reading,
@@ -61,6 +65,8 @@ impl Part {
     pub fn name(self) -> &'static str {
         match self {
             Part::KernelNet => "kernel: sockets and ring",
+            Part::KernelPages => "kernel: giving and taking memory",
+            Part::KernelTurns => "kernel: switching threads",
             Part::EventLoop => "event loop, connections, mailboxes",
             Part::Tls => "TLS",
             Part::Reading => "reading the message",
@@ -73,9 +79,9 @@ impl Part {
             Part::Committer => "committer: events and batches",
             Part::RocksWrite => "RocksDB: write",
             Part::RocksBackground => "RocksDB: flush, compaction",
-            Part::KernelDisk => "kernel: files, syncs, wake-ups",
+            Part::KernelDisk => "kernel: files and syncs",
             Part::Allocator => "allocator",
-            Part::Copies => "memory copies",
+            Part::Copies => "memory copies, caller unknown",
             Part::Standard => "standard library, caller unknown",
             Part::Else => "else",
             Part::Unresolved => "not resolved",
@@ -84,13 +90,14 @@ impl Part {
 }
 
 /// Our own modules, by path below `src`.
-const MODULES: [(&str, Part); 33] = [
+const MODULES: [(&str, Part); 34] = [
     ("domain", Part::Engine),
     ("engine", Part::Engine),
     ("faces", Part::Session),
     ("faces/repsec/answer", Part::Answer),
     ("faces/repsec/cursor", Part::Answer),
     ("faces/repsec/id", Part::Answer),
+    ("faces/repsec/lookup", Part::Reading),
     ("faces/repsec/message", Part::Reading),
     ("faces/repsec/status", Part::Answer),
     ("log", Part::Committer),
@@ -160,7 +167,7 @@ const CRATES: [(&str, Part); 35] = [
 ];
 
 /// Symbols of C, C++ and assembler, by how they begin.
-const SYMBOLS: [(&str, Part); 42] = [
+const SYMBOLS: [(&str, Part); 43] = [
     ("CRYPTO_", Part::Tls),
     ("EVP_", Part::Tls),
     ("LZ4_", Part::RocksWrite),
@@ -187,6 +194,7 @@ const SYMBOLS: [(&str, Part); 42] = [
     ("calloc", Part::Allocator),
     ("cfree", Part::Allocator),
     ("clock_gettime", Part::EventLoop),
+    ("core::net", Part::Name),
     ("crc32c", Part::RocksWrite),
     ("free", Part::Allocator),
     ("gcm_", Part::Tls),
@@ -203,6 +211,48 @@ const SYMBOLS: [(&str, Part); 42] = [
     ("skip_iv", Part::Tls),
     ("std::__cxx11", Part::RocksWrite),
     ("syscall", Part::EventLoop),
+];
+
+/// Functions of the kernel that tell what it is at, whoever asked, by how their names begin. All others count by their
+/// thread: sockets and ring on a thread that serves connections, files and syncs on any other.
+const KERNEL: [(&str, Part); 37] = [
+    ("__alloc_frozen_pages", Part::KernelPages),
+    ("__alloc_pages", Part::KernelPages),
+    ("__do_fault", Part::KernelPages),
+    ("__free_frozen_pages", Part::KernelPages),
+    ("__handle_mm", Part::KernelPages),
+    ("__mem_cgroup_charge", Part::KernelPages),
+    ("__pte_offset", Part::KernelPages),
+    ("__schedule", Part::KernelTurns),
+    ("alloc_anon_folio", Part::KernelPages),
+    ("alloc_pages", Part::KernelPages),
+    ("asm_exc_page_fault", Part::KernelPages),
+    ("clear_huge_page", Part::KernelPages),
+    ("clear_page", Part::KernelPages),
+    ("dequeue_", Part::KernelTurns),
+    ("do_anonymous_page", Part::KernelPages),
+    ("do_madvise", Part::KernelPages),
+    ("do_user_addr_fault", Part::KernelPages),
+    ("enqueue_", Part::KernelTurns),
+    ("exc_page_fault", Part::KernelPages),
+    ("finish_task_switch", Part::KernelTurns),
+    ("flush_tlb", Part::KernelPages),
+    ("folio_add_new_anon", Part::KernelPages),
+    ("free_pages_and_swap", Part::KernelPages),
+    ("free_unref", Part::KernelPages),
+    ("futex_", Part::KernelTurns),
+    ("get_page_from_freelist", Part::KernelPages),
+    ("handle_mm_fault", Part::KernelPages),
+    ("lock_vma_under_rcu", Part::KernelPages),
+    ("madvise_", Part::KernelPages),
+    ("pick_next_task", Part::KernelTurns),
+    ("prep_new_page", Part::KernelPages),
+    ("release_pages", Part::KernelPages),
+    ("schedule", Part::KernelTurns),
+    ("try_to_wake_up", Part::KernelTurns),
+    ("unmap_", Part::KernelPages),
+    ("vma_alloc_folio", Part::KernelPages),
+    ("zap_", Part::KernelPages),
 ];
 
 /// The standard library, whose functions belong to whoever called them.
@@ -223,11 +273,17 @@ impl Place {
     /// The part that an instruction belongs to. `files` are the source files of the functions that it belongs to, the
     /// innermost first, as far as there are line tables; those of the repository relative to it.
     pub fn part(&self, files: &[String]) -> Part {
-        if self.object.contains("kernel") || self.object.starts_with("[guest") {
-            return if is_of_shard(&self.thread) { Part::KernelNet } else { Part::KernelDisk };
+        if self.is_of_kernel() {
+            let by_thread = if is_of_shard(&self.thread) { Part::KernelNet } else { Part::KernelDisk };
+            return longest(&KERNEL, &self.symbol).unwrap_or(by_thread);
         }
         let part = self.of_program(files);
         if part == Part::RocksWrite && self.thread.starts_with("rocksdb") { Part::RocksBackground } else { part }
+    }
+
+    /// Whether the kernel was running for this thread.
+    pub fn is_of_kernel(&self) -> bool {
+        self.object.contains("kernel") || self.object.starts_with("[guest")
     }
 
     fn of_program(&self, files: &[String]) -> Part {
@@ -298,7 +354,7 @@ mod tests {
     /// No entry hides another one, and each path of ours has a part.
     #[test]
     fn tables_are_consistent() {
-        for table in [MODULES.as_slice(), &CRATES, &SYMBOLS] {
+        for table in [MODULES.as_slice(), &CRATES, &SYMBOLS, &KERNEL] {
             let mut prefixes: Vec<&str> = table.iter().map(|(prefix, _)| *prefix).collect();
             prefixes.sort_unstable();
             prefixes.dedup();
@@ -340,6 +396,10 @@ mod tests {
     fn what_has_no_lines_counts_by_its_symbol() {
         let expected = [
             ("shard-0", "[kernel.kallsyms]", "tcp_sendmsg", Part::KernelNet),
+            ("shard-0", "[kernel.kallsyms]", "clear_page_erms", Part::KernelPages),
+            ("shard-0", "[kernel.kallsyms]", "finish_task_switch.isra.0", Part::KernelTurns),
+            ("shard-0", "[kernel.kallsyms]", "[unknown]", Part::KernelNet),
+            ("shard-0", "repsec", "<core::net::parser::Parser>::read_ipv4_addr", Part::Name),
             ("committer", "[kernel.kallsyms]", "ext4_sync_file", Part::KernelDisk),
             ("shard-0", "libc.so.6", "__memmove_avx_unaligned_erms", Part::Copies),
             ("shard-0", "repsec", "_mi_page_malloc", Part::Allocator),

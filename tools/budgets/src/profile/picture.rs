@@ -21,7 +21,7 @@ const BARS_AT: i32 = 132;
 const BEHIND: i32 = 76;
 const BAR_HEIGHT: i32 = 40;
 const BAR_STEP: i32 = 54;
-const HEAD_HEIGHT: i32 = 76;
+const HEAD_HEIGHT: i32 = 100;
 const LEGEND_STEP: i32 = 24;
 const SWATCH: i32 = 14;
 /// Width of a digit, and of the room around a number: a segment that is narrower has none in it.
@@ -46,6 +46,8 @@ pub fn svg(breakdown: &Breakdown, caption: &str) -> Result<String, Failure> {
 fn color(part: Part) -> RGBColor {
     let (r, g, b) = match part {
         Part::KernelNet => (0x5c, 0x67, 0x73),
+        Part::KernelPages => (0x7b, 0x85, 0x90),
+        Part::KernelTurns => (0xb4, 0xbb, 0xc3),
         Part::EventLoop => (0x2f, 0x4b, 0x7c),
         Part::Tls => (0x1b, 0x7f, 0x79),
         Part::Reading => (0x0b, 0x6e, 0xb5),
@@ -83,13 +85,17 @@ fn draw(breakdown: &Breakdown, caption: &str, text: &mut String) -> Outcome {
     let height = legend_at + rows * LEGEND_STEP + 40;
     let root = SVGBackend::with_string(text, (u32::try_from(WIDTH)?, u32::try_from(height)?)).into_drawing_area();
     root.fill(&WHITE)?;
-    let title = format!("Where the time of a command goes: {}", breakdown.load);
+    let title = format!("{}: {:.0} ns of server CPU for each command", breakdown.load, breakdown.cpu_ns);
     written(&root, &title, (MARGIN, 18), 20, INK, HPos::Left)?;
     let all = format!(
-        "{:.0} ns of server CPU for each command, all threads; {} samples. Numbers are nanoseconds.",
-        breakdown.cpu_ns, breakdown.samples,
+        "Connections x commands in flight on each. All threads of the server; numbers are nanoseconds. {} samples; {:.0} ns \
+         while perf recorded them.",
+        breakdown.samples, breakdown.recorded_cpu_ns,
     );
-    written(&root, &all, (MARGIN, 46), 13, MUTED, HPos::Left)?;
+    written(&root, &all, (MARGIN, 48), 13, MUTED, HPos::Left)?;
+    let how = "By the innermost function of the server's own source, else by crate or symbol; the kernel by symbol, else by \
+               thread.";
+    written(&root, how, (MARGIN, 68), 13, MUTED, HPos::Left)?;
     let mut top = HEAD_HEIGHT;
     bar(&root, breakdown, ("all threads", None, breakdown.cpu_ns), top)?;
     for (thread, ns) in &threads {
