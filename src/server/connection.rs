@@ -26,8 +26,6 @@ const READ_BYTES_MAX: usize = 64 * 1024 + 512;
 const SMALL_READS: u32 = 16;
 /// Bytes of a buffer for answers that an idle connection keeps.
 const KEPT_BYTES: usize = 16 * 1024;
-/// How long a silent connection counts as busy.
-const BUSY: Duration = Duration::from_millis(100);
 /// How long a connection that we have closed is read on, so that the peer gets our last answers: bytes that nobody
 /// reads would make the kernel reset the connection, and a reset overtakes answers.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
@@ -61,8 +59,6 @@ pub(super) struct Connection {
     pub(super) end: Cell<End>,
     /// When the peer last sent, or took, something.
     pub(super) heard: Cell<Instant>,
-    /// What the session kept at hand was given back since the peer was heard.
-    released: Cell<bool>,
     /// Since when there is a message (or a handshake) that has begun and not ended.
     pub(super) started: Cell<Option<Instant>>,
     /// The messages that had been received whole when that was looked at, and whether the handshake was over.
@@ -124,7 +120,6 @@ impl Connection {
             asked_all: Cell::new(true),
             end: Cell::new(End::Open),
             heard: Cell::new(now),
-            released: Cell::new(true),
             started: Cell::new(Some(now)),
             begun: Cell::new((0, false)),
             writing: Cell::new(false),
@@ -139,26 +134,6 @@ impl Connection {
         if !self.reader_looks.get() {
             self.writable.notify();
         }
-    }
-
-    /// Gives back the memory that a busy connection keeps at hand, once it has been idle for a moment: making it anew for
-    /// every message would cost more than the message.
-    pub(super) fn release_memory(&self) {
-        if self.released.get() || self.heard.get().elapsed() < BUSY {
-            return;
-        }
-        let mut session = self.session.borrow_mut();
-        if session.outstanding() > 0 {
-            return;
-        }
-        // While the writer waits for the socket there is something that the peer has not taken.
-        let Some(mut outgoing) = self.outgoing.take() else { return };
-        if !outgoing.is_waiting() {
-            session.release_memory();
-            outgoing.release_memory();
-            self.released.set(true);
-        }
-        self.outgoing.set(Some(outgoing));
     }
 
     /// Ends the reading, so that the connection answers what it has accepted and closes.
@@ -217,7 +192,6 @@ pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, mut reader:
             }
         }
         connection.heard.set(Instant::now());
-        connection.released.set(false);
         if connection.input_ended.get() {
             // These bytes came while the reading was being ended. The farewell may be said already, so what they ask
             // must not take effect: nobody would be answered.
@@ -363,7 +337,7 @@ impl Outgoing {
             }
         }
         connection.writing.set(self.is_waiting());
-        self.keep_little();
+        self.keep_little(connection);
         Said { something, all }
     }
 
@@ -377,7 +351,7 @@ impl Outgoing {
         if result.is_err() {
             self.break_off(connection);
         }
-        self.keep_little();
+        self.keep_little(connection);
     }
 
     /// The peer is gone. What it has asked is still brought to its end, for the access journal.
@@ -402,13 +376,8 @@ impl Outgoing {
         self.bytes = tls.take_outgoing(std::mem::take(&mut self.bytes));
     }
 
-    fn release_memory(&mut self) {
-        (self.bytes, self.plaintext) = (Vec::new(), Vec::new());
-        self.written = 0;
-    }
-
     /// Gives back memory that one large message or answer took: most connections are idle most of the time.
-    fn keep_little(&mut self) {
+    fn keep_little(&mut self, connection: &Connection) {
         if self.is_waiting() {
             return;
         }
@@ -418,6 +387,10 @@ impl Outgoing {
             if buffer.capacity() > KEPT_BYTES {
                 *buffer = Vec::new();
             }
+        }
+        let mut session = connection.session.borrow_mut();
+        if session.outstanding() == 0 {
+            session.release_memory();
         }
     }
 }

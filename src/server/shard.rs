@@ -203,7 +203,6 @@ impl Sweeper {
         let overdue = self.deadline.is_some_and(|deadline| Instant::now() > deadline);
         let connections: Vec<Rc<Connection>> = core.connections.borrow().values().cloned().collect();
         for connection in connections {
-            connection.release_memory();
             let message_overdue =
                 connection.started.get().is_some_and(|since| since.elapsed() > core.settings.message_timeout);
             match connection.end.get() {
