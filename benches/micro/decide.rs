@@ -52,7 +52,7 @@ pub fn measure(criterion: &mut Criterion) {
         sequence: Sequence::new(1),
         updated: workload::time_of(1),
         registrant: registrant.name(),
-        attributes: KEY.fingerprint(&Attributes::from_canonical(ATTRIBUTES)),
+        attributes: KEY.fingerprint(ATTRIBUTES),
     };
     let context = Context { now: workload::time_of(2), last: Sequence::new(1), key: KEY, digest_of: &sha256 };
     let attributes = Claim::Attributes(Attributes::from_canonical(ATTRIBUTES));

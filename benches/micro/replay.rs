@@ -12,8 +12,8 @@ use std::hint::black_box;
 use std::ops::ControlFlow;
 
 use criterion::{Criterion, SamplingMode, Throughput};
-use repsec::domain::{Event, apply};
-use repsec::log::{Area, Span, Store};
+use repsec::domain::Event;
+use repsec::log::{Area, Span, Store, StoredEvent};
 use repsec::projection::Current;
 use repsec::types::EntityHash;
 use rocksdb::{DB, Options, ReadOptions};
@@ -60,7 +60,14 @@ impl Filled {
     fn table(&self) -> Current {
         let mut table = Current::new(self.store.identity().hash_key);
         let key = table.key();
-        self.replay(|hash, event| table.put(hash, event.entity.as_str(), &apply(&event, key)));
+        let apply = |events: &[(EntityHash, StoredEvent<'_>)]| {
+            table.touch(events.iter().map(|(hash, _)| *hash));
+            for (hash, event) in events {
+                table.put(*hash, event.entity, &event.standing(key));
+            }
+            Ok(ControlFlow::Continue(()))
+        };
+        self.store.replay_batches(Span::ALL, &mut |_, _| (), apply).expect("a sound log");
         table
     }
 

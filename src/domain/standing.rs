@@ -34,7 +34,7 @@ impl Standing<'_> {
             (Claim::Attributes(asked), _) if asked.is_empty() => Some(true),
             (_, None) => Some(claim.holds_for(&Attributes::none(), digest_of)),
             // Exactly what is registered. A part of it may be claimed as well, and another fingerprint does not tell.
-            (Claim::Attributes(asked), known) if key.fingerprint(asked) == known => Some(true),
+            (Claim::Attributes(asked), known) if key.fingerprint(asked.as_str()) == known => Some(true),
             (Claim::Attributes(_) | Claim::Digest(_), Some(_)) => None,
         }
     }

@@ -6,6 +6,8 @@ use crate::domain::Event;
 use crate::types::{EntityHash, Sequence};
 
 use super::chain::Chain;
+use super::fields::Malformed;
+use super::schema::StoredEvent;
 use super::store::Head;
 use super::writes::{Area, Scan};
 use super::{LogError, Store};
@@ -22,6 +24,13 @@ pub struct Span {
 impl Span {
     /// All of them.
     pub const ALL: Span = Span { from: Sequence::new(1), to: None };
+}
+
+/// Events of which batches have that many or fewer, mostly.
+const BATCH_EVENTS_USUAL: usize = 64;
+
+fn corrupt(sequence: Sequence) -> impl FnOnce(Malformed) -> LogError {
+    move |why| LogError::corrupt(sequence, "a batch", why)
 }
 
 /// Told now and then how much is done, and of how much.
@@ -42,6 +51,27 @@ impl Store {
         progress: Progress<'_>,
         mut visit: impl FnMut(EntityHash, Event) -> ControlFlow<()>,
     ) -> Result<Head, LogError> {
+        self.replay_batches(span, progress, |events| {
+            for (hash, event) in events {
+                let sequence = event.sequence;
+                if visit(*hash, event.clone().into_event().map_err(corrupt(sequence))?).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    /// The same, batch by batch, and without copying the texts of events.
+    ///
+    /// # Errors
+    /// As [`Store::replay`], and those of `visit`.
+    pub fn replay_batches(
+        &self,
+        span: Span,
+        progress: Progress<'_>,
+        mut visit: impl FnMut(&[(EntityHash, StoredEvent<'_>)]) -> Result<ControlFlow<()>, LogError>,
+    ) -> Result<Head, LogError> {
         let head = self.head()?;
         let to = span.to.unwrap_or(head.last);
         let total = (to.value() + 1).saturating_sub(span.from.value().max(1));
@@ -55,22 +85,30 @@ impl Store {
             if batch.head().first > to && span.to.is_some() {
                 return Ok(ControlFlow::Break(()));
             }
-            for sequence in batch.head().first.value()..=batch.last().value() {
-                let sequence = Sequence::new(sequence);
-                // What stands before the span in its first batch is not decoded.
-                if sequence < span.from {
-                    continue;
+            // What stands before or behind the span in its batches is not decoded.
+            let first = batch.head().first.max(span.from);
+            let last = if span.to.is_some() { batch.last().min(to) } else { batch.last() };
+            let mut events = Vec::with_capacity(BATCH_EVENTS_USUAL);
+            let mut damage = None;
+            for sequence in (first.value()..=last.value()).map(Sequence::new) {
+                let stored =
+                    batch.stored(sequence).and_then(|event| event.check().map(|()| event)).map_err(corrupt(sequence));
+                match stored.and_then(|event| chain.note_time(sequence, event.time).map(|()| event)) {
+                    Ok(event) => events.push((hash_key.hash(event.entity), event)),
+                    Err(error) => {
+                        damage = Some(error);
+                        break;
+                    }
                 }
-                if sequence > to && span.to.is_some() {
-                    return Ok(ControlFlow::Break(()));
-                }
-                let event = batch.event(sequence).map_err(|why| LogError::corrupt(sequence, "a batch", why))?;
-                chain.note_time(sequence, event.time)?;
-                done += 1;
-                if visit(hash_key.hash(event.entity.as_str()), event).is_break() {
-                    whole = false;
-                    return Ok(ControlFlow::Break(()));
-                }
+            }
+            done += events.len() as u64;
+            // What stands before the damage is shown.
+            if visit(&events)?.is_break() {
+                whole = false;
+                return Ok(ControlFlow::Break(()));
+            }
+            if let Some(damage) = damage {
+                return Err(damage);
             }
             progress(done, total);
             Ok(ControlFlow::Continue(()))

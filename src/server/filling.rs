@@ -13,7 +13,7 @@ const PARCEL: usize = 1024;
 /// Parcels that may wait for a thread: about a megabyte.
 const WAITING_MAX: usize = 8;
 /// Entities whose memory is asked for together before they are put: as many as a core has loads in flight.
-const TOUCHED_TOGETHER: usize = 32;
+pub(super) const TOUCHED_TOGETHER: usize = 32;
 
 /// Entries of a snapshot, or events behind it, for one shard, in order.
 enum Parcel {

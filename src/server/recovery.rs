@@ -6,13 +6,12 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::thread;
 
-use crate::domain::{Event, apply};
-use crate::log::{LogError, Recovered, Recovery, Span, Store};
+use crate::log::{LogError, Recovered, Recovery, Span, Store, StoredEvent};
 use crate::projection::{Current, Nonces, Remembered, StateHash};
 use crate::runtime::{now, topology};
 use crate::types::{EntityHash, HashKey, Sequence};
 
-use super::filling::{self, Sending};
+use super::filling::{self, Sending, TOUCHED_TOGETHER};
 
 /// The projections of a log that was read from its first event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,10 +34,18 @@ impl Tables {
         Tables((0..shards).map(|_| Current::new(key)).collect())
     }
 
-    fn apply(&mut self, hash: EntityHash, event: &Event) {
+    /// Applies events in their order. Their memory is asked for first, so that one does not wait for it behind the other.
+    fn apply(&mut self, events: &[(EntityHash, StoredEvent<'_>)]) {
         let shards = self.0.len();
-        let owner = &mut self.0[hash.shard(shards)];
-        owner.put(hash, event.entity.as_str(), &apply(event, owner.key()));
+        for events in events.chunks(TOUCHED_TOGETHER) {
+            for (shard, table) in self.0.iter().enumerate() {
+                table.touch(events.iter().map(|(hash, _)| *hash).filter(|hash| hash.shard(shards) == shard));
+            }
+            for (hash, event) in events {
+                let owner = &mut self.0[hash.shard(shards)];
+                owner.put(*hash, event.entity, &event.standing(owner.key()));
+            }
+        }
     }
 
     fn summary(&self, sequence: Sequence) -> Rebuilt {
@@ -68,10 +75,10 @@ impl Tables {
 pub fn rebuild(store: &Store, shards: usize, progress: &mut dyn FnMut(u64, u64)) -> Result<Rebuilt, LogError> {
     let mut tables = Tables::new(store.identity().hash_key, shards);
     let mut last = Sequence::ZERO;
-    store.replay(Span::ALL, progress, |hash, event| {
-        last = event.sequence;
-        tables.apply(hash, &event);
-        ControlFlow::Continue(())
+    store.replay_batches(Span::ALL, progress, |events| {
+        last = events.last().map_or(last, |(_, event)| event.sequence);
+        tables.apply(events);
+        Ok(ControlFlow::Continue(()))
     })?;
     Ok(tables.summary(last))
 }

@@ -6,8 +6,6 @@ use std::hash::Hasher as _;
 use siphasher::sip::SipHasher24;
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-use super::Attributes;
-
 /// The random key of a store. It keeps peers from choosing names that collide, and never leaves the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct HashKey([u8; 16]);
@@ -61,9 +59,9 @@ impl HashKey {
         EntityHash(hasher.finish128().into())
     }
 
-    /// The fingerprint of attributes; `None` where there are none.
-    pub fn fingerprint(&self, attributes: &Attributes) -> Option<Fingerprint> {
-        let text = Some(attributes.as_str()).filter(|text| !text.is_empty())?;
+    /// The fingerprint of the stored text of [`Attributes`](super::Attributes); `None` where there are none.
+    pub fn fingerprint(&self, attributes: &str) -> Option<Fingerprint> {
+        let text = Some(attributes).filter(|text| !text.is_empty())?;
         // Another function than the one for names, so that the one key serves both.
         Some(Fingerprint(SipHasher24::new_with_key(&self.0).hash(text.as_bytes())))
     }
@@ -146,9 +144,9 @@ mod tests {
         let mut published = [0; 16];
         (0_u8..).zip(&mut published).for_each(|(value, byte)| *byte = value);
         let text: String = (0_u8..15).map(char::from).collect();
-        let print = HashKey::new(published).fingerprint(&Attributes::from_canonical(text));
+        let print = HashKey::new(published).fingerprint(&text);
         assert_eq!(print, Some(Fingerprint(0xa129_ca61_49be_45e5)));
-        assert_eq!(HashKey::new(published).fingerprint(&Attributes::none()), None);
+        assert_eq!(HashKey::new(published).fingerprint(""), None);
     }
 
     #[test]

@@ -8,10 +8,12 @@
 
 mod v1;
 
-use crate::domain::{Change, Event};
-use crate::types::{Attributes, Entity, Kind, Nonce, Once, Principal, Sequence, Timestamp};
+use crate::domain::{Change, Event, Standing, standing_after};
+use crate::types::{Attributes, Entity, HashKey, Kind, Nonce, Once, Principal, Sequence, Timestamp};
 
 use super::fields::Malformed;
+
+const INVALID_NONCE: Malformed = Malformed("an event's nonce is invalid");
 
 /// An event as it stands in a batch, read without copying its texts.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,7 +36,24 @@ pub struct StoredEvent<'a> {
     pub attributes: Option<&'a str>,
 }
 
-impl StoredEvent<'_> {
+impl<'a> StoredEvent<'a> {
+    /// Whether all of it is what an event has. Reading looks at everything but the alphabet of the nonce.
+    ///
+    /// # Errors
+    /// When the nonce is none.
+    pub fn check(&self) -> Result<(), Malformed> {
+        match self.nonce {
+            "" => Ok(()),
+            text => Nonce::check(text).map_err(|_| INVALID_NONCE),
+        }
+    }
+
+    /// What [`apply`](crate::domain::apply) makes of the event that was stored.
+    pub fn standing(&self, key: HashKey) -> Standing<'a> {
+        let began = self.attributes.map(|attributes| (self.actor, attributes));
+        standing_after(self.sequence, self.time, self.kind.clone(), began, key)
+    }
+
     /// The event that was stored.
     ///
     /// # Errors
@@ -43,7 +62,7 @@ impl StoredEvent<'_> {
         let once = match self.nonce {
             "" => None,
             text => {
-                let nonce = Nonce::parse(text).map_err(|_| Malformed("an event's nonce is invalid"))?;
+                let nonce = Nonce::parse(text).map_err(|_| INVALID_NONCE)?;
                 Some(Once { made: self.made, nonce })
             }
         };

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::Change;
-use crate::log::arbitrary::events;
+use crate::domain::{Change, apply};
+use crate::log::arbitrary::{KEY, events};
 use crate::types::{Attributes, Entity, Kind, Nonce, Once, Principal, Sequence, Timestamp};
 
 fn encoded(event: &Event) -> Vec<u8> {
@@ -33,6 +33,15 @@ proptest! {
         let texts = [read.entity, extension, read.actor, attributes, read.nonce].map(str::to_owned);
         let (sequence, time, made) = (read.sequence.value(), read.time.unix_ms(), read.made.unix_ms());
         prop_assert_eq!(by_rkyv, Some((sequence, time, change, read.kind.code(), texts, made)));
+    }
+
+    /// What is true after an event does not depend on how it is read.
+    #[test]
+    fn a_stored_event_leaves_the_standing_of_the_event(event in events()) {
+        let bytes = encoded(&event);
+        let read = read_event(&bytes).unwrap();
+        prop_assert_eq!(read.check(), Ok(()));
+        prop_assert_eq!(read.standing(KEY), apply(&event, KEY));
     }
 
     #[test]

@@ -157,6 +157,8 @@ fn kind(code: u8, extension: &str) -> Result<Kind, Malformed> {
 /// The attributes, if the change began a life.
 fn registered(code: u8, attributes: &str) -> Result<Option<&str>, Malformed> {
     match (code, attributes) {
+        // No attributes are the empty text, and nothing else is.
+        (REGISTERED, "{}") => Err(Malformed("an event's attributes are not in their stored form")),
         (REGISTERED, text) => Ok(Some(text)),
         (REMOVED, "") => Ok(None),
         _ => Err(Malformed("an event's change is unknown")),
