@@ -22,10 +22,10 @@ const REMEMBERED_MS: u64 = (2 * REPLAY_WINDOW_S + 1) * 1000;
 /// A nonce is known by 96 bits of a keyed hash: with 20 million remembered, the next one meets one of them by chance
 /// with a probability of 2^-71.
 const NAME_MASK: u128 = (1 << 96) - 1;
-/// Places of the table that are looked at together, and nonces from one time to the next: all places in the time in
-/// which a quarter is filled. Together, since places that stand together come from memory faster.
-const SWEPT: usize = 64;
-const SWEPT_EACH: u32 = 16;
+/// Places of the table that are looked at with each nonce: all of them in the time in which a quarter is filled.
+const SWEPT: usize = 4;
+/// The same where there is no room: what is over must make some.
+const SWEPT_WHEN_FULL: usize = 64;
 /// A table gives memory back when it could hold this many times more.
 const SPARSE: usize = 8;
 
@@ -41,12 +41,6 @@ struct Stripe {
     uses: HashTable<Use>,
     /// Where the looking for what may be forgotten goes on.
     hand: usize,
-    /// Nonces that came since it was looked.
-    unswept: u32,
-    /// No use is older, as far as was looked: while this one is not over, there is no need to look. And the same for
-    /// what was looked at since the hand began anew.
-    oldest: Option<Timestamp>,
-    oldest_behind: Option<Timestamp>,
 }
 
 /// One use, in 32 bytes: there are as many as changes in ten minutes.
@@ -108,11 +102,6 @@ impl Use {
 /// Whether nothing that was used then can be repeated acceptably any more.
 fn is_over(used: Timestamp, now: Timestamp) -> bool {
     used.unix_ms() + REMEMBERED_MS < now.unix_ms()
-}
-
-/// The older of two times, of which one may be missing.
-fn older(one: Option<Timestamp>, other: Timestamp) -> Option<Timestamp> {
-    Some(one.map_or(other, |one| one.min(other)))
 }
 
 /// The names in the memory are hashes under a secret key already, so they are spread as they are. The stripe is chosen
@@ -237,7 +226,7 @@ impl Nonces {
     pub fn claim(&self, nonce: u128, fingerprint: u64, now: Timestamp) -> Claimed {
         let mut stripe = self.stripe(nonce);
         let full = stripe.uses.len() >= self.stripe_entries_max;
-        stripe.forget(now, full);
+        stripe.forget(now, if full { SWEPT_WHEN_FULL } else { SWEPT });
         match stripe.find(nonce).filter(|known| !known.is_over(now)).map(|known| known.remembered()) {
             Some(known) if known.fingerprint == fingerprint && known.sequence != Sequence::ZERO => {
                 Claimed::Same { sequence: known.sequence, time: known.time }
@@ -308,8 +297,6 @@ impl Stripe {
 
     /// Notes a use, also where an older one of the same nonce is still there.
     fn put(&mut self, seen: &Remembered) {
-        self.oldest = older(self.oldest, seen.time);
-        self.oldest_behind = older(self.oldest_behind, seen.time);
         let same = |known: &Use| known.is_named(seen.nonce);
         match self.uses.entry(bits(seen.nonce), same, Use::bits) {
             Entry::Occupied(mut entry) => *entry.get_mut() = Use::new(seen),
@@ -317,30 +304,19 @@ impl Stripe {
         }
     }
 
-    /// Now and then looks at a few uses, in turn, and forgets those that are over. So the table holds few that are over,
-    /// and needs no order to find them by. Where there is no room, it looks each time.
-    fn forget(&mut self, now: Timestamp, full: bool) {
-        self.unswept += 1;
-        if self.unswept < SWEPT_EACH && !full {
-            return;
-        }
-        self.unswept = 0;
-        if !self.oldest.is_some_and(|oldest| is_over(oldest, now)) {
-            return;
-        }
-        for _ in 0..SWEPT.min(self.uses.num_buckets()) {
+    /// Looks at a few uses, in turn, and forgets those that are over. With each nonce that comes some are looked at, so
+    /// that the table holds few that are over, and needs no order to find them by.
+    fn forget(&mut self, now: Timestamp, uses: usize) {
+        for _ in 0..uses.min(self.uses.num_buckets()) {
             self.hand += 1;
             if self.hand >= self.uses.num_buckets() {
                 self.hand = 0;
-                self.oldest = self.oldest_behind.take();
                 self.give_back();
             }
-            if let Ok(entry) = self.uses.get_bucket_entry(self.hand) {
-                if entry.get().is_over(now) {
-                    entry.remove();
-                } else {
-                    self.oldest_behind = older(self.oldest_behind, entry.get().remembered().time);
-                }
+            if let Ok(entry) = self.uses.get_bucket_entry(self.hand)
+                && entry.get().is_over(now)
+            {
+                entry.remove();
             }
         }
     }
