@@ -5,13 +5,10 @@
 //! and no task wakes itself in a loop.
 
 use std::cell::RefCell;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
-use std::pin::pin;
-use std::rc::Rc;
 use std::time::Duration;
 
 use monoio::buf::{Slice, SliceMut};
@@ -22,16 +19,9 @@ use monoio::io::{
 use monoio::net::{TcpListener, TcpStream, UnixStream};
 use monoio::time::TimeDriver;
 use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
-use nix::sys::socket::MsgFlags;
-
-use super::Notify;
 
 /// Entries of a core's submission queue.
 const RING_ENTRIES: u32 = 1024;
-
-/// Reads that an epoll loop lets one connection have without waiting before it looks after the others: a socket that
-/// is never empty would keep the loop to itself.
-const READS_AT_ONCE_MAX: u32 = 8;
 
 /// How an event loop waits for the kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,15 +94,6 @@ pub async fn sleep(duration: Duration) {
     monoio::time::sleep(duration).await;
 }
 
-/// Lets all other tasks of this core that can run do so first.
-async fn pause() {
-    // A task that wakes itself is put in front of the others; one that is woken by another task, behind them.
-    let turn = Rc::new(Notify::default());
-    let last = Rc::clone(&turn);
-    spawn(async move { last.notify() });
-    turn.wait().await;
-}
-
 /// Ends pending reads and accepts without losing what they already have.
 #[derive(Default)]
 pub struct Cancel(RefCell<Canceller>);
@@ -148,78 +129,35 @@ impl Listener {
         let (stream, peer) = self.0.cancelable_accept(handle).await?;
         // Answers are collected before they are written; waiting for more to send would only delay them.
         stream.set_nodelay(true)?;
-        let socket = stream.as_raw_fd();
-        let (reader, half) = stream.into_split();
-        Ok((Reader { half: reader, at_once: 0 }, Writer { half, socket }, peer))
+        let (reader, writer) = stream.into_split();
+        Ok((Reader(reader), Writer(writer), peer))
     }
 }
 
 /// The receiving half of a connection.
-pub struct Reader {
-    half: OwnedReadHalf<TcpStream>,
-    /// Reads in a row that had not to be waited for, so that no other task had its turn. None on a ring, where every
-    /// read goes through the loop.
-    at_once: u32,
-}
+pub struct Reader(OwnedReadHalf<TcpStream>);
 
 impl Reader {
     /// Reads into `buffer` from `from` on, up to its capacity. Returns how many bytes came, 0 at the end, and the buffer,
     /// whose length ends with them.
     pub async fn read(&mut self, buffer: Vec<u8>, from: usize, cancel: &Cancel) -> (io::Result<usize>, Vec<u8>) {
-        if self.at_once >= READS_AT_ONCE_MAX {
-            self.at_once = 0;
-            pause().await;
-        }
         let handle = cancel.0.borrow().handle();
         let end = buffer.capacity();
-        let mut read = pin!(self.half.cancelable_read(SliceMut::new(buffer, from, end), handle));
-        let mut at_once = true;
-        let (result, slice) = poll_fn(|context| {
-            let poll = read.as_mut().poll(context);
-            at_once &= poll.is_ready();
-            poll
-        })
-        .await;
-        self.at_once = if at_once { self.at_once + 1 } else { 0 };
+        let (result, slice) = self.0.cancelable_read(SliceMut::new(buffer, from, end), handle).await;
         (result, slice.into_inner())
     }
 }
 
 /// The sending half of a connection.
-pub struct Writer {
-    half: OwnedWriteHalf<TcpStream>,
-    /// The socket's number, good for as long as `half` is there.
-    socket: RawFd,
-}
+pub struct Writer(OwnedWriteHalf<TcpStream>);
 
 impl Writer {
-    /// Writes what the socket takes at once, without the event loop. Returns how many bytes that were; none when it is full.
-    ///
-    /// # Errors
-    /// When the connection is broken.
-    pub fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        match nix::sys::socket::send(self.socket, bytes, flags) {
-            Ok(written) => Ok(written),
-            Err(nix::Error::EAGAIN | nix::Error::EINTR) => Ok(0),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Writes all of `buffer`, at once as far as the socket takes it, and gives it back.
-    pub async fn write_all(&mut self, buffer: Vec<u8>, cancel: &Cancel) -> (io::Result<()>, Vec<u8>) {
-        match self.try_write(&buffer) {
-            Ok(written) => self.write_from(buffer, written, cancel).await,
-            Err(error) => (Err(error), buffer),
-        }
-    }
-
-    /// Writes `buffer` from `from` on, as fast as the peer takes it, and gives it back.
-    pub async fn write_from(&mut self, mut buffer: Vec<u8>, from: usize, cancel: &Cancel) -> (io::Result<()>, Vec<u8>) {
-        let (mut written, end) = (from, buffer.len());
+    /// Writes all of `buffer` and gives it back.
+    pub async fn write_all(&mut self, mut buffer: Vec<u8>, cancel: &Cancel) -> (io::Result<()>, Vec<u8>) {
+        let (mut written, end) = (0, buffer.len());
         while written < end {
             let handle = cancel.0.borrow().handle();
-            let (result, slice) = self.half.cancelable_write(Slice::new(buffer, written, end), handle).await;
+            let (result, slice) = self.0.cancelable_write(Slice::new(buffer, written, end), handle).await;
             buffer = slice.into_inner();
             match result {
                 Ok(0) => return (Err(io::ErrorKind::WriteZero.into()), buffer),
@@ -233,7 +171,7 @@ impl Writer {
     /// Says that nothing more will be sent.
     pub async fn shutdown(&mut self) {
         // The peer may be gone already, which is as good.
-        let _ = self.half.shutdown().await;
+        let _ = self.0.shutdown().await;
     }
 }
 
@@ -263,41 +201,9 @@ impl Ear {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
-    use std::thread;
+    use std::io::Write as _;
 
     use super::*;
-
-    #[test]
-    fn a_write_that_is_tried_stops_where_the_socket_is_full_and_the_rest_follows_in_order() {
-        const SENT: usize = 32 << 20;
-        for driver in [Driver::best(), Driver::Epoll] {
-            let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-            let mut peer = std::net::TcpStream::connect(socket.local_addr().unwrap()).unwrap();
-            let bytes: Vec<u8> = (0..SENT).map(|at| u8::try_from(at % 251).unwrap()).collect();
-            let expected = bytes.clone();
-            run(driver, move || async move {
-                let cancel = Cancel::default();
-                let (_reader, mut writer, _) = Listener::new(socket, driver).unwrap().accept(&cancel).await.unwrap();
-                let (mut written, mut last) = (0, 1);
-                while last > 0 {
-                    last = writer.try_write(&bytes[written..]).unwrap();
-                    written += last;
-                }
-                assert!((1..SENT).contains(&written), "{written}");
-                let all = thread::spawn(move || {
-                    let mut received = Vec::new();
-                    peer.read_to_end(&mut received).unwrap();
-                    received
-                });
-                writer.write_from(bytes, written, &cancel).await.0.unwrap();
-                writer.shutdown().await;
-                assert!(all.join().unwrap() == expected, "{}", driver.name());
-                assert!(writer.try_write(b"behind the end").is_err());
-            })
-            .unwrap();
-        }
-    }
 
     #[test]
     fn a_read_of_little_leaves_room_for_much() {

@@ -1,9 +1,8 @@
 //! One connection: its state, and the two tasks that move its bytes.
 //!
-//! The reader task takes bytes, and gives at once whatever answers that brings, as far as the socket takes them. The
-//! writer task gives what comes later, or what the socket did not take. Both work on the [`Connection`], and neither
-//! holds a borrow of it over an await. The reader stops reading while the connection may not ask more (back-pressure);
-//! while the writer waits for the socket the next answers gather.
+//! The reader task takes bytes, the writer task gives bytes; both work on the [`Connection`], and neither holds a
+//! borrow of it over an await. The reader stops reading while the connection may not ask more (back-pressure); the
+//! writer writes what is answered, in one go, while the next answers gather.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -13,7 +12,7 @@ use crate::domain::Asked;
 use crate::faces::Face;
 use crate::faces::repsec::Session;
 use crate::runtime::Notify;
-use crate::runtime::uring::{Cancel, Reader, Writer};
+use crate::runtime::uring::{self, Cancel, Reader, Writer};
 
 use super::core::Core;
 use super::tls::Tls;
@@ -24,6 +23,8 @@ const READ_BYTES_MIN: usize = 4 * 1024;
 const READ_BYTES_MAX: usize = 64 * 1024 + 512;
 /// Short reads in a row after which a large buffer is given back.
 const SMALL_READS: u32 = 16;
+/// Reads of what nobody wants any more, after which others have their turn.
+const LINGER_READS: u32 = 64;
 /// Bytes of a buffer for answers that an idle connection keeps.
 const KEPT_BYTES: usize = 16 * 1024;
 /// How long a connection that we have closed is read on, so that the peer gets our last answers: bytes that nobody
@@ -43,12 +44,8 @@ pub(super) struct Connection {
     pub(super) undecided: Cell<(usize, usize)>,
     /// Slots whose answers are being read from history.
     pub(super) histories: RefCell<Vec<u64>>,
-    /// The sending half; not here while the writer waits for the socket.
-    outgoing: Cell<Option<Outgoing>>,
-    /// There is something for the writer to write, or to close.
-    writable: Notify,
-    /// The reader has its turn, and will look for answers at the end of it.
-    reader_looks: Cell<bool>,
+    /// There may be something to write, or to close.
+    pub(super) writable: Notify,
     /// There may be room to read.
     pub(super) room: Notify,
     /// The connection will ask nothing more.
@@ -63,7 +60,7 @@ pub(super) struct Connection {
     pub(super) started: Cell<Option<Instant>>,
     /// The messages that had been received whole when that was looked at, and whether the handshake was over.
     begun: Cell<(u64, bool)>,
-    /// Answers wait for the socket, which takes them only as fast as the peer does.
+    /// Answers are on their way to the socket, which takes them only as fast as the peer does.
     pub(super) writing: Cell<bool>,
     cancel_read: Cancel,
     cancel_write: Cancel,
@@ -81,28 +78,8 @@ pub(super) enum End {
     Aborted,
 }
 
-/// The sending half of a connection, with the bytes that are on their way.
-struct Outgoing {
-    writer: Writer,
-    /// Ciphertext; the first `written` bytes have left.
-    bytes: Vec<u8>,
-    written: usize,
-    /// Answers that are about to be encrypted.
-    plaintext: Vec<u8>,
-    /// The peer is gone.
-    broken: bool,
-}
-
-/// What came of a look for answers.
-struct Said {
-    /// There was something.
-    something: bool,
-    /// Nothing will follow.
-    all: bool,
-}
-
 impl Connection {
-    pub(super) fn new(id: u64, peer: u64, session: Session, tls: Tls, writer: Writer) -> Connection {
+    pub(super) fn new(id: u64, peer: u64, session: Session, tls: Tls) -> Connection {
         let now = Instant::now();
         Connection {
             id,
@@ -112,9 +89,7 @@ impl Connection {
             held: RefCell::new(None),
             undecided: Cell::new((0, 0)),
             histories: RefCell::new(Vec::new()),
-            outgoing: Cell::new(Some(Outgoing::new(writer))),
             writable: Notify::default(),
-            reader_looks: Cell::new(false),
             room: Notify::default(),
             input_ended: Cell::new(false),
             asked_all: Cell::new(true),
@@ -126,13 +101,6 @@ impl Connection {
             cancel_read: Cancel::default(),
             cancel_write: Cancel::default(),
             tasks: Cell::new(2),
-        }
-    }
-
-    /// Says that there may be something to write. Nobody needs to be woken while the reader has its turn.
-    pub(super) fn wake_writer(&self) {
-        if !self.reader_looks.get() {
-            self.writable.notify();
         }
     }
 
@@ -206,7 +174,7 @@ pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, mut reader:
         if let Err(error) = &outcome {
             tracing::debug!(%error, "a peer broke TLS");
         }
-        answer(&core, &connection);
+        core.pump(&connection);
         note_started(&connection, filled, connection.heard.get());
         if outcome.is_err() || connection.tls.borrow().peer_closed() {
             break;
@@ -235,70 +203,61 @@ fn note_started(connection: &Connection, undecrypted: usize, now: Instant) {
 
 /// Throws away what still comes, until the peer ends too or the core has lingered long enough.
 async fn linger(connection: &Connection, mut reader: Reader, mut buffer: Vec<u8>) {
+    let mut reads = 0_u32;
     while !connection.is_aborted() {
         let (result, back) = reader.read(buffer, 0, &connection.cancel_read).await;
         buffer = back;
         if !matches!(result, Ok(bytes) if bytes > 0) {
             break;
         }
-    }
-}
-
-/// Sends out what the connection asks, and gives it the answers that are there, as far as the socket takes them at
-/// once. What is left to do the writer does.
-fn answer(core: &Core, connection: &Rc<Connection>) {
-    connection.reader_looks.set(true);
-    loop {
-        core.pump(connection);
-        // Not here: the writer waits for the socket, and looks again when that has taken what it has.
-        let Some(mut outgoing) = connection.outgoing.take() else { break };
-        let said = outgoing.say(core, connection, false);
-        let waits = outgoing.is_waiting();
-        connection.outgoing.set(Some(outgoing));
-        if waits || said.all {
-            connection.writable.notify();
-            break;
-        }
-        // Long answers go out in parts, and where answers made room there may be more to be asked.
-        let more = !connection.asked_all.get() || connection.session.borrow().output_ready();
-        if !said.something || !more {
-            break;
+        reads += 1;
+        if reads.is_multiple_of(LINGER_READS) {
+            // On epoll a socket that is never empty is never waited for, and would keep the core to itself.
+            uring::sleep(Duration::from_millis(1)).await;
         }
     }
-    connection.reader_looks.set(false);
 }
 
 /// Moves answers from the session to the socket until everything is said.
-pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>) {
-    let mut last = None;
-    while last.is_none() {
+pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>, mut writer: Writer) {
+    let (mut spare, mut plaintext) = (Vec::new(), Vec::new());
+    let mut broken = false;
+    'connection: loop {
         connection.writable.wait().await;
-        while !connection.is_aborted() {
-            let Some(mut outgoing) = connection.outgoing.take() else { break };
-            let said = outgoing.say(&core, &connection, true);
-            if outgoing.is_waiting() {
-                outgoing.wait(&connection).await;
+        loop {
+            if connection.is_aborted() {
+                break 'connection;
             }
-            if said.something {
+            core.collect(&connection, &mut plaintext);
+            let answered = !plaintext.is_empty();
+            let done = connection.is_done();
+            let outgoing = encrypt(&connection, &mut plaintext, spare, done);
+            let wrote = !outgoing.is_empty();
+            if wrote && !broken {
+                connection.writing.set(true);
+                let (result, back) = writer.write_all(outgoing, &connection.cancel_write).await;
+                connection.writing.set(false);
+                spare = back;
                 connection.heard.set(Instant::now());
+                if result.is_err() {
+                    // The peer is gone. What it has asked is still brought to its end, for the access journal.
+                    broken = true;
+                    connection.end_input();
+                }
+            } else {
+                spare = outgoing;
             }
-            if said.all {
-                last = Some(outgoing);
-                break;
+            keep_little(&connection, &mut spare, &mut plaintext);
+            if done {
+                break 'connection;
             }
-            connection.outgoing.set(Some(outgoing));
-            if !said.something {
+            if !wrote && !answered {
                 break;
             }
             core.pump(&connection);
         }
-        if connection.is_aborted() {
-            break;
-        }
     }
-    if let Some(mut outgoing) = last.or_else(|| connection.outgoing.take()) {
-        outgoing.writer.shutdown().await;
-    }
+    writer.shutdown().await;
     connection.input_ended.set(true);
     if !connection.is_aborted() {
         connection.end.set(End::Said(Instant::now()));
@@ -307,92 +266,31 @@ pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>) {
     finish(&core, &connection);
 }
 
-impl Outgoing {
-    fn new(writer: Writer) -> Outgoing {
-        Outgoing { writer, bytes: Vec::new(), written: 0, plaintext: Vec::new(), broken: false }
+/// Gives back memory that one large message or answer took: most connections are idle most of the time.
+fn keep_little(connection: &Connection, spare: &mut Vec<u8>, plaintext: &mut Vec<u8>) {
+    spare.clear();
+    for buffer in [spare, plaintext] {
+        if buffer.capacity() > KEPT_BYTES {
+            *buffer = Vec::new();
+        }
     }
+    let mut session = connection.session.borrow_mut();
+    if session.outstanding() == 0 {
+        session.release_memory();
+    }
+}
 
-    /// Whether there are bytes that the socket has not taken.
-    fn is_waiting(&self) -> bool {
-        self.written < self.bytes.len()
+/// Encrypts the answers, and the farewell if nothing will follow.
+fn encrypt(connection: &Connection, plaintext: &mut Vec<u8>, spare: Vec<u8>, done: bool) -> Vec<u8> {
+    let mut tls = connection.tls.borrow_mut();
+    if !plaintext.is_empty() && tls.send(plaintext).is_err() {
+        connection.input_ended.set(true);
     }
-
-    /// Takes the answers that are there, encrypts them, and writes what the socket takes at once. Says farewell behind
-    /// the last answer if it `may_end`.
-    fn say(&mut self, core: &Core, connection: &Connection, may_end: bool) -> Said {
-        if self.is_waiting() {
-            return Said { something: true, all: false };
-        }
-        core.collect(connection, &mut self.plaintext);
-        let answered = !self.plaintext.is_empty();
-        let all = connection.is_done();
-        self.encrypt(connection, all && may_end);
-        let something = answered || self.is_waiting();
-        if self.broken {
-            self.written = self.bytes.len();
-        } else if self.is_waiting() {
-            match self.writer.try_write(&self.bytes) {
-                Ok(written) => self.written = written,
-                Err(_) => self.break_off(connection),
-            }
-        }
-        connection.writing.set(self.is_waiting());
-        self.keep_little(connection);
-        Said { something, all }
+    plaintext.clear();
+    if done {
+        tls.close();
     }
-
-    /// Waits until the socket has taken everything.
-    async fn wait(&mut self, connection: &Connection) {
-        let bytes = std::mem::take(&mut self.bytes);
-        let (result, back) = self.writer.write_from(bytes, self.written, &connection.cancel_write).await;
-        self.bytes = back;
-        self.written = self.bytes.len();
-        connection.writing.set(false);
-        if result.is_err() {
-            self.break_off(connection);
-        }
-        self.keep_little(connection);
-    }
-
-    /// The peer is gone. What it has asked is still brought to its end, for the access journal.
-    fn break_off(&mut self, connection: &Connection) {
-        self.broken = true;
-        self.written = self.bytes.len();
-        connection.end_input();
-    }
-
-    /// Encrypts the answers, and the farewell if nothing will follow.
-    fn encrypt(&mut self, connection: &Connection, done: bool) {
-        let mut tls = connection.tls.borrow_mut();
-        if !self.plaintext.is_empty() && tls.send(&self.plaintext).is_err() {
-            connection.input_ended.set(true);
-        }
-        self.plaintext.clear();
-        if done {
-            tls.close();
-        }
-        self.bytes.clear();
-        self.written = 0;
-        self.bytes = tls.take_outgoing(std::mem::take(&mut self.bytes));
-    }
-
-    /// Gives back memory that one large message or answer took: most connections are idle most of the time.
-    fn keep_little(&mut self, connection: &Connection) {
-        if self.is_waiting() {
-            return;
-        }
-        self.written = 0;
-        for buffer in [&mut self.bytes, &mut self.plaintext] {
-            buffer.clear();
-            if buffer.capacity() > KEPT_BYTES {
-                *buffer = Vec::new();
-            }
-        }
-        let mut session = connection.session.borrow_mut();
-        if session.outstanding() == 0 {
-            session.release_memory();
-        }
-    }
+    tls.take_outgoing(spare)
 }
 
 /// The last of the two tasks takes the connection from its core.

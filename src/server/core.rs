@@ -161,7 +161,7 @@ impl Core {
             }
         }
         self.flush();
-        connection.wake_writer();
+        connection.writable.notify();
         if !self.must_wait(connection) {
             connection.room.notify();
         }
@@ -326,7 +326,7 @@ impl Core {
         let Some(connection) = self.connection(tag.connection) else { return };
         connection.session.borrow_mut().complete(tag.slot, outcome);
         connection.histories.borrow_mut().retain(|slot| *slot != tag.slot);
-        connection.wake_writer();
+        connection.writable.notify();
     }
 
     fn connection(&self, number: u64) -> Option<Rc<Connection>> {

@@ -150,10 +150,10 @@ async fn accept(core: Rc<Core>, listener: Listener, cancel: Rc<Cancel>, pseudony
         // The seam for authentication: whoever is known by a certificate or a token gets a name here.
         let session = Session::new(Arc::clone(&core.face), Principal::Anonymous, Rc::clone(&core.parser));
         let number = core.number();
-        let connection = Rc::new(Connection::new(number, pseudonyms.of(peer.ip()), session, tls, writer));
+        let connection = Rc::new(Connection::new(number, pseudonyms.of(peer.ip()), session, tls));
         core.connections.borrow_mut().insert(number, Rc::clone(&connection));
         uring::spawn(connection::read(Rc::clone(&core), Rc::clone(&connection), reader));
-        uring::spawn(connection::write(Rc::clone(&core), connection));
+        uring::spawn(connection::write(Rc::clone(&core), connection, writer));
     }
 }
 
