@@ -114,9 +114,12 @@ impl Filling {
             match parcel {
                 Parcel::Entries(Entries { texts, entries }) => put(table, &texts, &entries),
                 Parcel::Events(events) => {
-                    for (hash, event) in &events {
-                        table.put(*hash, event.entity.as_str(), &apply(event, table.key()));
-                        nonces.apply(event, now);
+                    for events in events.chunks(TOUCHED_TOGETHER) {
+                        table.touch(events.iter().map(|(hash, _)| *hash));
+                        for (hash, event) in events {
+                            table.put(*hash, event.entity.as_str(), &apply(event, table.key()));
+                            nonces.apply(event, now);
+                        }
                     }
                 }
             }
