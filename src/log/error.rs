@@ -62,6 +62,11 @@ pub enum LogError {
         /// What was found there.
         what: String,
     },
+    /// The processor is older than the program.
+    Processor {
+        /// The instructions that it lacks.
+        lacks: &'static str,
+    },
     /// A write was asked of a store that was opened for reading.
     ReadOnly,
     /// A caller broke the contract of the committer: a place twice, times that run backwards, too large a gap.
@@ -137,6 +142,10 @@ impl fmt::Display for LogError {
                 f,
                 "{} is not a data directory of repsec ({what}): name another one, or an empty one",
                 path.display()
+            ),
+            LogError::Processor { lacks } => write!(
+                f,
+                "this processor lacks the instructions {lacks}, which RocksDB's checksums need: use one of 2010 or later"
             ),
             LogError::ReadOnly => f.write_str("the store is open for reading only: open it for writing"),
             LogError::OutOfOrder { sequence, what } => {

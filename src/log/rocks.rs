@@ -59,6 +59,7 @@ impl RocksLog {
 
     /// Opens the database in this directory; one that is not there is created, unless `read_only`.
     pub(super) fn open(path: &Path, read_only: bool) -> Result<RocksLog, LogError> {
+        fit_processor()?;
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
         if !read_only {
             remove_new_table(path)?;
@@ -139,6 +140,20 @@ fn remove_new_table(path: &Path) -> Result<(), LogError> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(LogError::path("remove", &file, &error)),
         _ => Ok(()),
     }
+}
+
+/// RocksDB's checksum is built for these instructions (tools/c++), and would end the process where they are missing.
+fn fit_processor() -> Result<(), LogError> {
+    #[cfg(target_arch = "x86_64")]
+    for (has, lacks) in [
+        (std::arch::is_x86_feature_detected!("sse4.2"), "SSE4.2"),
+        (std::arch::is_x86_feature_detected!("pclmulqdq"), "PCLMULQDQ"),
+    ] {
+        if !has {
+            return Err(LogError::Processor { lacks });
+        }
+    }
+    Ok(())
 }
 
 /// RocksDB has no code of its own for a lock that is held.

@@ -222,6 +222,7 @@ fn errors_say_what_to_do() {
         (LogError::Version { found: 2, supported: 1 }, "or a newer one"),
         (LogError::corrupt(Sequence::new(3), "a batch", Malformed("it ends too early")), "sequence 3"),
         (LogError::io("writing a commit", &"no space"), "free space"),
+        (LogError::Processor { lacks: "SSE4.2" }, "2010 or later"),
         (LogError::Failed, "restart"),
     ] {
         assert!(error.to_string().contains(advice), "{error}");
