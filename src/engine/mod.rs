@@ -185,7 +185,7 @@ impl<T: Copy> Engine<T> {
         if is_stale(now, once) {
             return Err((Outcome::Refused(Refusal::StaleTimestamp { now }), Sequence::ZERO));
         }
-        let nonce = self.nonces.name(&request.principal, &once.nonce);
+        let nonce = self.nonces.name(request.principal.name(), once.nonce.as_str());
         match self.nonces.claim(nonce, fingerprint, now) {
             Claimed::Fresh => Ok(Some(nonce)),
             // Who is told of the other use must not be told of what a crash could undo.

@@ -2,13 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use crate::domain::Event;
 use crate::types::{EntityHash, Sequence, Timestamp};
 
 use super::batch::BatchDigest;
 use super::fields::Malformed;
 use super::key::{read_state_key, state_key};
 use super::replay::{Progress, Span};
+use super::schema::StoredEvent;
 use super::snapshot::{Marker, Record, SnapshotEntry, SnapshotNonce, read_chunk};
 use super::writes::{Area, Scan};
 use super::{LogError, Store};
@@ -21,7 +21,7 @@ pub enum Recovered<'a> {
     /// A nonce that must be remembered.
     Nonce(SnapshotNonce),
     /// An event behind the snapshot, to be applied even where an entry is younger: its own event follows.
-    Event(EntityHash, Event),
+    Event(EntityHash, StoredEvent<'a>),
 }
 
 /// Where recovery arrived.
@@ -72,10 +72,12 @@ impl Store {
         let mut tail_events = 0;
         let total = records + head.last.value().saturating_sub(start.value());
         let span = Span { from: start.next(), to: None };
-        let reached = self.replay(span, &mut |done, _| progress(records + done, total), |hash, event| {
-            tail_events += 1;
-            take(Recovered::Event(hash, event));
-            ControlFlow::Continue(())
+        let reached = self.replay_batches(span, &mut |done, _| progress(records + done, total), |events| {
+            for (hash, event) in events {
+                tail_events += 1;
+                take(Recovered::Event(*hash, event.clone()));
+            }
+            Ok(ControlFlow::Continue(()))
         })?;
         Ok(Recovery {
             last: reached.last,

@@ -12,5 +12,5 @@ mod record;
 pub mod state_hash;
 
 pub use current::{Current, Walk};
-pub use nonces::{Claimed, Nonces, Remembered, STRIPES};
+pub use nonces::{Claimed, Nonces, Remembered, STRIPES, Used};
 pub use state_hash::{StateHash, StateSum};

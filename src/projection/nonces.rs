@@ -8,9 +8,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use crate::domain::{Change, Command, Event};
+use crate::domain::Command;
 use crate::types::limits::REPLAY_WINDOW_S;
-use crate::types::{Attributes, Entity, HashKey, Nonce, Principal, Sequence, Timestamp};
+use crate::types::{HashKey, Kind, Sequence, Timestamp};
 
 /// Parts of the memory with a lock each, so that shards seldom wait for each other.
 pub const STRIPES: usize = 64;
@@ -162,6 +162,25 @@ pub struct Remembered {
     pub time: Timestamp,
 }
 
+/// The use of a nonce, in the words of the event that records it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Used<'a> {
+    /// The name of the principal.
+    pub principal: &'a str,
+    /// The nonce.
+    pub nonce: &'a str,
+    /// The canonical text of the entity.
+    pub entity: &'a str,
+    /// Its kind.
+    pub kind: &'a Kind,
+    /// The attributes that were registered; `None` for a removal.
+    pub attributes: Option<&'a str>,
+    /// The place of the event.
+    pub sequence: Sequence,
+    /// Its time.
+    pub time: Timestamp,
+}
+
 /// What was known of a nonce when a command claimed it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Claimed {
@@ -191,30 +210,31 @@ impl Nonces {
     }
 
     /// The name of a principal's nonce in this memory.
-    pub fn name(&self, principal: &Principal, nonce: &Nonce) -> u128 {
+    pub fn name(&self, principal: &str, nonce: &str) -> u128 {
         // The principal's length before it keeps ("ab", "c") and ("a", "bc") apart.
-        let name = principal.name();
-        self.hash_of(&[Decimal::of(name.len()).as_str(), ":", name, nonce.as_str()]) & NAME_MASK
+        self.hash_of(&[Decimal::of(principal.len()).as_str(), ":", principal, nonce]) & NAME_MASK
     }
 
     /// What makes two commands the same: verb, entity, kind and attributes; not `ts`, which a retry may renew.
     /// `None` for a command that changes nothing.
     pub fn fingerprint(&self, command: &Command) -> Option<u64> {
         match command {
-            Command::Register { subject, attributes } => Some(self.print("+", &subject.entity, attributes)),
-            Command::Remove { subject } => Some(self.print_removal(&subject.entity)),
+            Command::Register { subject, attributes } => {
+                Some(self.print(subject.entity.kind(), subject.entity.as_str(), attributes.as_str()))
+            }
+            Command::Remove { subject } => Some(self.print_removal(subject.entity.as_str())),
             Command::Verify { .. } | Command::Audit { .. } => None,
         }
     }
 
     /// A removal's fingerprint leaves the kind out: the command does not name it, the event does.
-    fn print_removal(&self, entity: &Entity) -> u64 {
-        narrow(self.hash_of(&["-", entity.as_str()]))
+    fn print_removal(&self, entity: &str) -> u64 {
+        narrow(self.hash_of(&["-", entity]))
     }
 
-    fn print(&self, verb: &str, entity: &Entity, attributes: &Attributes) -> u64 {
-        let (kind, name) = (entity.kind().name(), entity.as_str());
-        narrow(self.hash_of(&[verb, kind, " ", Decimal::of(name.len()).as_str(), ":", name, attributes.as_str()]))
+    fn print(&self, kind: &Kind, entity: &str, attributes: &str) -> u64 {
+        let length = Decimal::of(entity.len());
+        narrow(self.hash_of(&["+", kind.name(), " ", length.as_str(), ":", entity, attributes]))
     }
 
     /// The keyed hash of these texts, one behind the other. Snapshots keep it, so what is hashed never changes.
@@ -259,14 +279,16 @@ impl Nonces {
     }
 
     /// Remembers the use that an event of the log records, as seen from `now`.
-    pub fn apply(&self, event: &Event, now: Timestamp) {
-        let Some(once) = event.once.as_ref().filter(|_| !is_over(event.time, now)) else { return };
-        let fingerprint = match &event.change {
-            Change::Registered { attributes } => self.print("+", &event.entity, attributes),
-            Change::Removed => self.print_removal(&event.entity),
+    pub fn apply(&self, used: &Used<'_>, now: Timestamp) {
+        if is_over(used.time, now) {
+            return;
+        }
+        let fingerprint = match used.attributes {
+            Some(attributes) => self.print(used.kind, used.entity, attributes),
+            None => self.print_removal(used.entity),
         };
-        let nonce = self.name(&event.principal, &once.nonce);
-        self.remember(Remembered { nonce, fingerprint, sequence: event.sequence, time: event.time }, now);
+        let nonce = self.name(used.principal, used.nonce);
+        self.remember(Remembered { nonce, fingerprint, sequence: used.sequence, time: used.time }, now);
     }
 
     /// Remembers a use that a snapshot records, as seen from `now`. What is too old is not kept, what is known already

@@ -3,22 +3,22 @@
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-use crate::domain::{Event, Standing, apply};
-use crate::log::SnapshotEntry;
-use crate::projection::{Current, Nonces};
+use crate::domain::{Standing, standing_after};
+use crate::log::{SnapshotEntry, StoredEvent};
+use crate::projection::{Current, Nonces, Used};
 use crate::types::{EntityHash, Fingerprint, Kind, Sequence, Timestamp};
 
 /// Pieces of state that travel together: enough that handing them over costs little for each.
-const PARCEL: usize = 1024;
-/// Parcels that may wait for a thread: about a megabyte.
-const WAITING_MAX: usize = 8;
+const PARCEL: usize = 256;
+/// Parcels that may wait for a thread: less than a megabyte.
+const WAITING_MAX: usize = 16;
 /// Entities whose memory is asked for together before they are put: as many as a core has loads in flight.
 pub(super) const TOUCHED_TOGETHER: usize = 32;
 
 /// Entries of a snapshot, or events behind it, for one shard, in order.
 enum Parcel {
     Entries(Entries),
-    Events(Vec<(EntityHash, Event)>),
+    Events(Events),
 }
 
 /// Entries that own their texts together.
@@ -40,11 +40,30 @@ struct Entry {
     attributes: Option<Fingerprint>,
 }
 
+/// Events that own their texts together.
+#[derive(Default)]
+struct Events {
+    /// Entity, actor, nonce and attributes of each, one behind the other.
+    texts: String,
+    events: Vec<Happened>,
+}
+
+struct Happened {
+    hash: EntityHash,
+    entity_bytes: usize,
+    actor_bytes: usize,
+    nonce_bytes: usize,
+    attributes_bytes: Option<usize>,
+    kind: Kind,
+    sequence: Sequence,
+    time: Timestamp,
+}
+
 /// Gathers the state of one shard into parcels and sends them.
 pub(super) struct Sending {
     parcels: Sender<Parcel>,
     entries: Entries,
-    events: Vec<(EntityHash, Event)>,
+    events: Events,
 }
 
 impl Sending {
@@ -68,24 +87,41 @@ impl Sending {
     }
 
     /// The event's place is behind all that was sent before.
-    pub(super) fn event(&mut self, hash: EntityHash, event: Event) {
+    pub(super) fn event(&mut self, hash: EntityHash, event: StoredEvent<'_>) {
         self.send_entries();
-        self.events.push((hash, event));
-        if self.events.len() >= PARCEL {
+        let Events { texts, events } = &mut self.events;
+        for text in [event.entity, event.actor, event.nonce, event.attributes.unwrap_or_default()] {
+            texts.push_str(text);
+        }
+        events.push(Happened {
+            hash,
+            entity_bytes: event.entity.len(),
+            actor_bytes: event.actor.len(),
+            nonce_bytes: event.nonce.len(),
+            attributes_bytes: event.attributes.map(str::len),
+            kind: event.kind,
+            sequence: event.sequence,
+            time: event.time,
+        });
+        if events.len() >= PARCEL {
             self.send_events();
         }
     }
 
     fn send_entries(&mut self) {
         if !self.entries.entries.is_empty() {
+            let texts = String::with_capacity(self.entries.texts.len());
+            let next = Entries { texts, entries: Vec::with_capacity(PARCEL) };
             // Whoever does not take it any more has panicked, which its joining tells.
-            let _ = self.parcels.send(Parcel::Entries(std::mem::take(&mut self.entries)));
+            let _ = self.parcels.send(Parcel::Entries(std::mem::replace(&mut self.entries, next)));
         }
     }
 
     fn send_events(&mut self) {
-        if !self.events.is_empty() {
-            let _ = self.parcels.send(Parcel::Events(std::mem::take(&mut self.events)));
+        if !self.events.events.is_empty() {
+            let texts = String::with_capacity(self.events.texts.len());
+            let next = Events { texts, events: Vec::with_capacity(PARCEL) };
+            let _ = self.parcels.send(Parcel::Events(std::mem::replace(&mut self.events, next)));
         }
     }
 }
@@ -101,7 +137,7 @@ impl Drop for Sending {
 /// The two ends of the way to the thread that fills a table.
 pub(super) fn way() -> (Sending, Filling) {
     let (parcels, arriving) = bounded(WAITING_MAX);
-    (Sending { parcels, entries: Entries::default(), events: Vec::new() }, Filling(arriving))
+    (Sending { parcels, entries: Entries::default(), events: Events::default() }, Filling(arriving))
 }
 
 /// What arrives for one shard.
@@ -113,15 +149,30 @@ impl Filling {
         for parcel in self.0 {
             match parcel {
                 Parcel::Entries(Entries { texts, entries }) => put(table, &texts, &entries),
-                Parcel::Events(events) => {
-                    for events in events.chunks(TOUCHED_TOGETHER) {
-                        table.touch(events.iter().map(|(hash, _)| *hash));
-                        for (hash, event) in events {
-                            table.put(*hash, event.entity.as_str(), &apply(event, table.key()));
-                            nonces.apply(event, now);
-                        }
-                    }
-                }
+                Parcel::Events(Events { texts, events }) => apply(table, nonces, now, &texts, &events),
+            }
+        }
+    }
+}
+
+fn apply(table: &mut Current, nonces: &Nonces, now: Timestamp, mut texts: &str, events: &[Happened]) {
+    for events in events.chunks(TOUCHED_TOGETHER) {
+        table.touch(events.iter().map(|event| event.hash));
+        for event in events {
+            let Happened { hash, kind, sequence, time, .. } = event;
+            // Cut where they were put together.
+            let mut cut = |bytes: usize| {
+                let (text, rest) = texts.split_at(bytes);
+                texts = rest;
+                text
+            };
+            let (entity, principal, nonce) = (cut(event.entity_bytes), cut(event.actor_bytes), cut(event.nonce_bytes));
+            let attributes = event.attributes_bytes.map(cut);
+            let began = attributes.map(|attributes| (principal, attributes));
+            table.put(*hash, entity, &standing_after(*sequence, *time, kind.clone(), began, table.key()));
+            if !nonce.is_empty() {
+                let (sequence, time) = (*sequence, *time);
+                nonces.apply(&Used { principal, nonce, entity, kind, attributes, sequence, time }, now);
             }
         }
     }

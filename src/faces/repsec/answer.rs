@@ -73,10 +73,7 @@ pub fn write_found(out: &mut Vec<u8>, id: Option<&Id>, found: Found) -> Status {
     let status = match found {
         Found::Registered { kind, last_updated } => {
             line.out.extend_from_slice(registered_line(kind));
-            let time = line.out.len() - TIME_FROM_END;
-            if let Some(place) = line.out.get_mut(time..time + 20) {
-                place.copy_from_slice(&last_updated.rfc3339_s());
-            }
+            line.fill_time(TIME_FROM_END, last_updated);
             Status::Ok
         }
         Found::Nothing => {
@@ -124,6 +121,9 @@ macro_rules! registered_lines {
 /// In the order of [`KindCode`].
 static REGISTERED_LINES: [&str; 8] =
     registered_lines!["domain" "ip" "network" "asn" "email" "url" "userid" "organization"];
+/// The same for a name of a bulk lookup.
+const REGISTERED_NAME: &str = r#"{"status":200,"verified":true,"last_updated":"0000-00-00T00:00:00Z""#;
+const UNVERIFIED_NAME: &str = r#"{"status":200,"verified":false,"last_updated":"0000-00-00T00:00:00Z""#;
 /// How far before the end of such a line its time begins.
 const TIME_FROM_END: usize = 21;
 
@@ -301,10 +301,9 @@ impl<'a> Line<'a> {
     fn name_result(&mut self, result: NameResult) {
         match result {
             NameResult::Registered { verified, last_updated } => {
-                let head: &[u8] =
-                    if verified { b"{\"status\":200,\"verified\":true" } else { b"{\"status\":200,\"verified\":false" };
-                self.out.extend_from_slice(head);
-                self.time_s("last_updated", last_updated);
+                let line = if verified { REGISTERED_NAME } else { UNVERIFIED_NAME };
+                self.out.extend_from_slice(line.as_bytes());
+                self.fill_time(TIME_FROM_END, last_updated);
             }
             NameResult::NotRegistered => self.out.extend_from_slice(b"{\"status\":404,\"verified\":false"),
             NameResult::Bad(why) => {
@@ -317,6 +316,14 @@ impl<'a> Line<'a> {
             NameResult::Missing => self.out.extend_from_slice(b"{\"status\":500,\"error\":\"storage_failed\""),
         }
         self.out.push(b'}');
+    }
+
+    /// Writes a time over the one that begins so many bytes before the end.
+    fn fill_time(&mut self, from_end: usize, time: Timestamp) {
+        let begin = self.out.len().saturating_sub(from_end);
+        if let Some(place) = self.out.get_mut(begin..).and_then(|rest| rest.first_chunk_mut()) {
+            *place = time.rfc3339_s();
+        }
     }
 
     fn audited(&mut self, page: &HistoryPage, order: Order) -> Status {

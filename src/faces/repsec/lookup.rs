@@ -5,7 +5,7 @@
 //! verdict. What is accepted here means the same there; a test holds it to that.
 
 use crate::domain::Lookups;
-use crate::types::{Entity, EntityHash, Principal};
+use crate::types::{Entity, EntityHash};
 use crate::wire::flat::{self, Flat};
 use crate::wire::json::{Number, Value};
 use crate::wire::shape::{Shape, Shaped};
@@ -14,8 +14,8 @@ use super::bulk::{BadName, Gathering, NameResult};
 use super::id::Id;
 use super::settings::Settings;
 
-/// A message for the bulk lookups of `entities`: id, names, and what is known of them.
-pub type Many = (Option<Id>, Lookups, Gathering);
+/// What a name takes in a line of many, with its quotes and its comma, where names are short.
+const NAME_BYTES: usize = 16;
 
 /// The members of a lookup.
 #[derive(Default)]
@@ -88,14 +88,17 @@ pub fn read_one(
     Some((length, number.map(|number| Id::Number(Number::Unsigned(number)))))
 }
 
-/// Reads a line that is a VERIFY of many entities.
-pub fn read_many(line: &[u8], principal: &Principal, settings: &Settings) -> Option<Many> {
+/// Reads a line that is a VERIFY of many entities, and adds them to `lookups`, of which there are none yet. Where it is
+/// none, some may have been added.
+pub fn read_many(line: &[u8], lookups: &mut Lookups, settings: &Settings) -> Option<(Option<Id>, Gathering)> {
     let mut members = Members::default();
-    let mut lookups = Lookups::new(principal.clone());
     let mut results = Vec::new();
     let element = |member: &[u8], text: &[u8], first: bool| {
         if member != b"entities" || first != results.is_empty() || results.len() >= settings.limits.bulk_entities_max {
             return false;
+        }
+        if first {
+            results.reserve((line.len() / NAME_BYTES).min(settings.limits.bulk_entities_max));
         }
         let place = u32::try_from(results.len()).unwrap_or(u32::MAX);
         let read = name(text, settings, |hash, name| lookups.push(place, hash, name));
@@ -106,7 +109,7 @@ pub fn read_many(line: &[u8], principal: &Principal, settings: &Settings) -> Opt
     if !members.verify || members.entity.is_some() || results.is_empty() || end != line.len() {
         return None;
     }
-    Some((members.id()?, lookups, Gathering::new(results)))
+    Some((members.id()?, Gathering::new(results)))
 }
 
 /// Brings a name into its canonical form. `None` for what is not even a text.

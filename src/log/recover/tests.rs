@@ -8,7 +8,7 @@ use super::super::arbitrary::{histories, plain_history};
 use super::super::fixtures::{commit, content, delete, send, small, start, tamper};
 use super::super::{Append, SnapshotWriter, Write};
 use super::*;
-use crate::domain::{Standing, apply};
+use crate::domain::{Event, Standing, apply};
 use crate::types::{Fingerprint, HashKey, Kind};
 
 /// What is known of an entity, owned.
@@ -30,7 +30,7 @@ fn recovered(store: &Store) -> Result<(BTreeMap<String, Known>, Recovery), LogEr
         }
         Recovered::Nonce(_) => {}
         Recovered::Event(_, event) => {
-            state.insert(event.entity.as_str().to_owned(), known(&apply(&event, key)));
+            state.insert(event.entity.to_owned(), known(&event.standing(key)));
         }
     };
     let recovery = store.recover(&mut take, &mut |done, total| assert!(done <= total))?;

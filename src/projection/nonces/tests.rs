@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::Named;
-use crate::types::Once;
+use crate::types::{Attributes, Entity, Nonce, Principal};
 
 const KEY: HashKey = HashKey::new([5; 16]);
 
@@ -24,7 +24,7 @@ fn register(name: &str, attributes: &str) -> Command {
 fn a_nonce_belongs_to_the_command_that_used_it() {
     let nonces = Nonces::new(KEY, 1000);
     let nonce = Nonce::parse("0123456789abcdef01234567").unwrap();
-    let name = nonces.name(&Principal::Anonymous, &nonce);
+    let name = nonces.name(Principal::Anonymous.name(), nonce.as_str());
     let print = nonces.fingerprint(&register("a.example", "")).unwrap();
     let other = nonces.fingerprint(&register("a.example", "{\"a\":1}")).unwrap();
 
@@ -36,7 +36,7 @@ fn a_nonce_belongs_to_the_command_that_used_it() {
     assert_eq!(nonces.claim(name, other, at(2)), Claimed::Same { sequence: Sequence::new(7), time: at(1) });
     let other_use = Claimed::Other { sequence: Some(Sequence::new(7)) };
     assert_eq!(nonces.claim(name, print, at(2)), other_use);
-    assert_ne!(nonces.name(&Principal::from_name("bob"), &nonce), name, "another principal's nonce is another nonce");
+    assert_ne!(nonces.name("bob", nonce.as_str()), name, "another principal's nonce is another nonce");
 
     assert_eq!(nonces.claim(name, other, at(602)), Claimed::Same { sequence: Sequence::new(7), time: at(1) });
     assert_eq!(nonces.claim(name, print, at(603)), Claimed::Fresh, "forgotten when no repetition is acceptable");
@@ -48,16 +48,17 @@ fn the_log_gives_the_memory_back() {
     let nonce = Nonce::parse("0123456789abcdef01234567").unwrap();
     let command = register("a.example", "{\"a\":1}");
     let Command::Register { subject, attributes } = command.clone() else { unreachable!() };
-    let event = Event {
+    let used = Used {
+        principal: "bob",
+        nonce: nonce.as_str(),
+        entity: subject.entity.as_str(),
+        kind: subject.entity.kind(),
+        attributes: Some(attributes.as_str()),
         sequence: Sequence::new(9),
         time: at(10),
-        principal: Principal::from_name("bob"),
-        once: Some(Once { made: at(10), nonce: nonce.clone() }),
-        entity: subject.entity.clone(),
-        change: Change::Registered { attributes },
     };
-    nonces.apply(&event, at(20));
-    let name = nonces.name(&event.principal, &nonce);
+    nonces.apply(&used, at(20));
+    let name = nonces.name("bob", nonce.as_str());
     let print = nonces.fingerprint(&command).unwrap();
     let known = Claimed::Same { sequence: Sequence::new(9), time: at(10) };
     assert_eq!(nonces.claim(name, print, at(30)), known);
@@ -66,9 +67,9 @@ fn the_log_gives_the_memory_back() {
     (0..STRIPES).for_each(|stripe| nonces.visit(stripe, &mut |seen| copy.remember(seen, at(40))));
     assert_eq!(copy.claim(name, print, at(40)), known, "a snapshot gives it back too");
 
-    let removal = Command::Remove { subject };
+    let removal = Command::Remove { subject: subject.clone() };
     let print = nonces.fingerprint(&removal).unwrap();
-    let removed = Event { sequence: Sequence::new(10), change: Change::Removed, ..event };
+    let removed = Used { sequence: Sequence::new(10), attributes: None, ..used };
     let fresh = Nonces::new(KEY, 1000);
     fresh.apply(&removed, at(20));
     assert_eq!(fresh.claim(name, print, at(30)), Claimed::Same { sequence: Sequence::new(10), time: at(10) });
