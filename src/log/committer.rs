@@ -8,6 +8,7 @@
 mod arrivals;
 mod gathering;
 mod indexing;
+mod stepped;
 
 use std::rc::Rc;
 use std::thread::{self, JoinHandle};
@@ -30,6 +31,7 @@ use super::{LogError, Store};
 use arrivals::Arrivals;
 use gathering::{Gathered, Gathering};
 use indexing::{Indexing, RUN_ROWS};
+pub use stepped::SteppedCommitter;
 
 /// What a shard hands to the committer.
 #[derive(Debug)]

@@ -52,7 +52,9 @@ use std::ops::ControlFlow;
 
 pub use access::{AccessBlock, AccessRecord};
 pub use batch::BatchDigest;
-pub use committer::{Append, CommitSink, Committer, CommitterHandle, CommitterOptions, Lane, NotSent};
+pub use committer::{
+    Append, CommitSink, Committer, CommitterHandle, CommitterOptions, Lane, NotSent, SteppedCommitter,
+};
 pub use error::LogError;
 pub use identity::{Identity, LogId};
 pub use pool::{Question, ReadJob, ReaderPool, Reading};

@@ -15,12 +15,19 @@ const RUNS_WAITING_MAX: usize = 2;
 /// The run that is being written, if one is.
 pub(super) struct Indexing {
     run_rows: usize,
+    /// Whether runs are written by whoever commits, instead of beside it.
+    in_line: bool,
     thread: Option<JoinHandle<Result<(), LogError>>>,
 }
 
 impl Indexing {
     pub(super) fn new(run_rows: usize) -> Indexing {
-        Indexing { run_rows: run_rows.max(1), thread: None }
+        Indexing { run_rows: run_rows.max(1), in_line: false, thread: None }
+    }
+
+    /// The same without a thread: a run is written when it is full.
+    pub(super) fn in_line(run_rows: usize) -> Indexing {
+        Indexing { in_line: true, ..Indexing::new(run_rows) }
     }
 
     /// Whether a run is being written, whose end is to be looked for.
@@ -34,6 +41,9 @@ impl Indexing {
     /// What went wrong with a run: a failed write like any other.
     pub(super) fn step(&mut self, store: &Store, writes: &mut Writes) -> Result<(), LogError> {
         let rows = store.tail().open_rows();
+        if self.in_line {
+            return if rows >= self.run_rows { self.finish(store, writes) } else { Ok(()) };
+        }
         let must_wait = rows / self.run_rows >= RUNS_WAITING_MAX;
         if self.thread.as_ref().is_some_and(|thread| must_wait || thread.is_finished()) {
             self.join(store, writes)?;
