@@ -27,6 +27,9 @@ pub mod limits {}
 #[doc = include_str!("performance.md")]
 pub mod performance {}
 
+#[doc = include_str!("simulation.md")]
+pub mod simulation {}
+
 #[doc = include_str!("storage_format.md")]
 pub mod storage_format {}
 

@@ -1,0 +1,42 @@
+//! Deliberate bugs of the simulated wiring and disk: whoever tests the tester needs something to be found.
+
+/// One of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bug {
+    /// Events count as durable as soon as they are handed to the log.
+    AnswerBeforeSync,
+    /// A write that failed is told as if it had not.
+    FailureHidden,
+    /// Some news of what is durable never arrives.
+    LostNotice,
+    /// A core that decided another's changes does not always say so.
+    LostDecided,
+    /// A start does not remember nonces.
+    NonceForgotten,
+    /// A commit lacks its new head now and then.
+    HeadLeftOut,
+    /// A part of the index lacks a row now and then.
+    IndexLeftOut,
+    /// A change does not wait for the one before it, which another core decides.
+    OrderIgnored,
+    /// A snapshot claims to begin where it ended.
+    SnapshotTooYoung,
+    /// Letters from one core to another overtake each other.
+    LettersReordered,
+}
+
+impl Bug {
+    /// All of them, each with the seeds within which it must be found.
+    pub const ALL: [(Bug, u64); 10] = [
+        (Bug::AnswerBeforeSync, 50),
+        (Bug::FailureHidden, 50),
+        (Bug::LostNotice, 50),
+        (Bug::LostDecided, 50),
+        (Bug::NonceForgotten, 100),
+        (Bug::HeadLeftOut, 50),
+        (Bug::IndexLeftOut, 50),
+        (Bug::OrderIgnored, 50),
+        (Bug::SnapshotTooYoung, 50),
+        (Bug::LettersReordered, 200),
+    ];
+}

@@ -1,0 +1,427 @@
+//! One world from one seed: clients, their wires, a server that dies and comes back, a disk, a clock.
+
+use std::collections::VecDeque;
+
+use serde_json::Value;
+
+use crate::auditor::{Auditor, Verb};
+use crate::bug::Bug;
+use crate::dice::{Dice, set_clock};
+use crate::disk::{Counts, Disk, Fault};
+use crate::process::{Act, Process};
+
+const CLIENTS: usize = 4;
+const PRINCIPALS: [&str; 3] = ["", "alice", "bob"];
+const HOT_NAMES: [&str; 5] = ["a.example", "b.example", "192.0.2.7", "c@d.example", "e.f.example"];
+/// Things that happen before the faults end.
+const STEPS: u64 = 700;
+/// Things that may happen until everything is answered.
+const CALM_STEPS: u64 = 40_000;
+/// Answers that a client waits for at the most, more than a session lets be.
+const WAITING_MAX: usize = 20;
+/// How far the server's clock is set wrong at the most, in ms. Nonces are remembered long enough for this.
+const CLOCK_STEP_MS: u64 = 60_000;
+/// 2025-09-02, in ms.
+const BEGIN_MS: u64 = 1_756_807_200_000;
+/// Whose turn it is less often, and for how long nobody changes that.
+const MOODS: usize = 13;
+const MOOD_STEPS: u64 = 40;
+const MOOD_PER_MILLE: [u64; 4] = [20, 300, 1000, 1000];
+
+/// What a world leaves behind.
+pub struct Report {
+    /// How often what was done to it.
+    pub counts: Counts,
+    /// A hash of every answer and every write.
+    pub trace: blake3::Hash,
+}
+
+struct Client {
+    principal: &'static str,
+    connection: Option<u64>,
+    /// Sendings without an answer, in order.
+    waiting: VecDeque<usize>,
+    /// Commands whose answer was lost with the connection.
+    lost: Vec<usize>,
+    received: Vec<u8>,
+}
+
+struct World {
+    dice: Dice,
+    disk: Disk,
+    process: Option<Process>,
+    clients: Vec<Client>,
+    auditor: Auditor,
+    counts: Counts,
+    trace: blake3::Hasher,
+    moment: u64,
+    true_ms: u64,
+    /// How far the server's clock is ahead, from the earliest that it may be.
+    ahead_ms: u64,
+    connections: u64,
+    moods: [u64; MOODS],
+    calm: bool,
+    bug: Option<Bug>,
+}
+
+/// Lives through one seed.
+///
+/// # Errors
+/// What promise was broken.
+pub fn live(seed: u64, bug: Option<Bug>) -> Result<Report, String> {
+    let mut dice = Dice::new(seed);
+    let disk = Disk::new(Dice::new(dice.roll()), bug);
+    let client = |at: usize| Client {
+        principal: PRINCIPALS[at % PRINCIPALS.len()],
+        connection: None,
+        waiting: VecDeque::new(),
+        lost: Vec::new(),
+        received: Vec::new(),
+    };
+    let mut world = World {
+        dice,
+        disk,
+        process: None,
+        clients: (0..CLIENTS).map(client).collect(),
+        auditor: Auditor::default(),
+        counts: Counts::new(),
+        trace: blake3::Hasher::new(),
+        moment: 0,
+        true_ms: BEGIN_MS,
+        ahead_ms: CLOCK_STEP_MS,
+        connections: 0,
+        moods: [1000; MOODS],
+        calm: false,
+        bug,
+    };
+    set_clock(BEGIN_MS);
+    world.start()?;
+    for _ in 0..STEPS {
+        world.step()?;
+    }
+    world.end()?;
+    let World { disk, mut counts, mut trace, .. } = world;
+    disk.report(&mut counts, &mut trace);
+    Ok(Report { counts, trace: trace.finalize() })
+}
+
+impl World {
+    fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_default() += 1;
+    }
+
+    /// Starts the server, with any number of shards.
+    fn start(&mut self) -> Result<(), String> {
+        let shards = 1 + self.dice.below(4);
+        let process = Process::start(&self.disk, shards, self.bug)?;
+        if process.from_snapshot {
+            self.count("start from a snapshot");
+        }
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// The server is gone, and with it all connections and what was on their wires.
+    fn crash(&mut self) -> Result<(), String> {
+        if let Some(process) = self.process.take() {
+            let (complete, abandoned) = process.snapshots();
+            *self.counts.entry("snapshot complete").or_default() += complete;
+            *self.counts.entry("snapshot given up").or_default() += abandoned;
+        }
+        (0..CLIENTS).for_each(|at| self.cut(at));
+        if self.disk.written_after_failure() {
+            return Err("something was written after a write had failed (P7)".to_owned());
+        }
+        self.disk.restart();
+        if !self.calm {
+            self.true_ms += self.dice.roll() % 20_000;
+        }
+        self.start()
+    }
+
+    /// A connection breaks, for both sides.
+    fn cut(&mut self, at: usize) {
+        let client = &mut self.clients[at];
+        let Some(id) = client.connection.take() else { return };
+        client.received.clear();
+        let lost: Vec<usize> = client.waiting.drain(..).collect();
+        for sending in lost {
+            let command = self.auditor.command_of(sending);
+            if self.auditor.command(command).once.is_some() {
+                self.clients[at].lost.push(command);
+            }
+        }
+        if let Some(process) = &mut self.process {
+            process.connections.remove(&id);
+        }
+    }
+
+    fn step(&mut self) -> Result<(), String> {
+        self.moment += 1;
+        self.pass_time();
+        if self.moment.is_multiple_of(MOOD_STEPS) {
+            for at in 0..MOODS {
+                self.moods[at] = MOOD_PER_MILLE[self.dice.below(4)];
+            }
+        }
+        match self.dice.below(1000) {
+            0 | 1 => {
+                self.count("crash");
+                return self.crash();
+            }
+            2 | 3 => return self.stop(),
+            4..=9 => {
+                self.disk.arm(Some(Fault::ALL[self.dice.below(4)]));
+            }
+            10..=24 => {
+                let at = self.dice.below(CLIENTS);
+                if self.clients[at].connection.is_some() {
+                    self.count("connection cut");
+                    self.cut(at);
+                }
+            }
+            25..=34 => {
+                if let Some(process) = self.process.as_mut().filter(|process| process.may_snapshot()) {
+                    process.begin_snapshot();
+                    self.count("snapshot begun");
+                }
+            }
+            35..=400 => return self.client_acts(),
+            _ => {}
+        }
+        self.server_acts()
+    }
+
+    /// Time goes on, by little or by much, and the server's clock is set now and then.
+    fn pass_time(&mut self) {
+        self.true_ms += self.dice.roll() % 20;
+        if !self.calm && self.dice.chance(1) {
+            self.true_ms += 200_000 + self.dice.roll() % 900_000;
+            self.count("long silence");
+        }
+        if !self.calm && self.dice.chance(20) {
+            self.ahead_ms = self.dice.roll() % (2 * CLOCK_STEP_MS);
+            self.count("clock set");
+        }
+        set_clock(self.true_ms + self.ahead_ms - CLOCK_STEP_MS);
+    }
+
+    /// One thing that the server can do, seldom one of those whose mood is bad.
+    fn server_acts(&mut self) -> Result<(), String> {
+        let Some(process) = self.process.as_mut() else { return Ok(()) };
+        let mut acts = Vec::new();
+        process.acts(&mut acts);
+        for _ in 0..6 {
+            if acts.is_empty() {
+                break;
+            }
+            let act = acts[self.dice.below(acts.len())];
+            let mood = self.moods[actor(act) % MOODS];
+            if self.calm || self.dice.chance(mood) {
+                process.act(act, &mut self.dice)?;
+                break;
+            }
+        }
+        if self.disk.power_gone() {
+            return self.crash();
+        }
+        // A process whose disk has failed says so to whom it can, and ends.
+        if process.has_failed() && (self.dice.chance(20) || acts.is_empty()) {
+            self.count("end after a failed write");
+            return self.crash();
+        }
+        Ok(())
+    }
+
+    fn client_acts(&mut self) -> Result<(), String> {
+        let at = self.dice.below(CLIENTS);
+        let Some(id) = self.clients[at].connection else {
+            self.connect(at);
+            return Ok(());
+        };
+        if self.dice.chance(500) {
+            return self.receive(at, id);
+        }
+        let mut text = String::new();
+        for _ in 0..=self.dice.below(4) {
+            if self.clients[at].waiting.len() < WAITING_MAX {
+                let command = self.choose(at);
+                text += &self.send(at, command, id);
+            }
+        }
+        self.put(id, &text);
+        Ok(())
+    }
+
+    fn connect(&mut self, at: usize) -> u64 {
+        self.connections += 1;
+        let id = self.connections;
+        self.clients[at].connection = Some(id);
+        if let Some(process) = &mut self.process {
+            let core = self.dice.below(process.shards());
+            process.accept(id, core, self.clients[at].principal);
+        }
+        id
+    }
+
+    fn send(&mut self, at: usize, command: usize, id: u64) -> String {
+        let (sending, text) = self.auditor.send(command, id, self.moment);
+        self.clients[at].waiting.push_back(sending);
+        text
+    }
+
+    fn put(&mut self, id: u64, text: &str) {
+        if let Some(connection) = self.process.as_mut().and_then(|process| process.connections.get_mut(&id)) {
+            connection.incoming.extend(text.bytes());
+        }
+    }
+
+    /// What a client asks next.
+    fn choose(&mut self, at: usize) -> usize {
+        let again = self.clients[at].lost.len();
+        if again > 0 && self.dice.chance(250) {
+            let again = self.dice.below(again);
+            self.count("command repeated");
+            return self.clients[at].lost.swap_remove(again);
+        }
+        let principal = self.clients[at].principal;
+        let hot = HOT_NAMES[self.dice.below(HOT_NAMES.len())].to_owned();
+        let (verb, names) = match self.dice.below(20) {
+            0..=4 => (Verb::Register, vec![hot]),
+            5..=7 => (Verb::Register, vec![format!("u{}.example", self.moment * 100 + self.dice.roll() % 100)]),
+            8..=11 => (Verb::Remove, vec![hot]),
+            12..=15 => (Verb::Verify, vec![hot]),
+            16 => (Verb::Verify, HOT_NAMES.map(str::to_owned).to_vec()),
+            17 if self.auditor.known() > 0 => (Verb::VerifyAt(1 + self.dice.roll() % self.auditor.known()), vec![hot]),
+            _ => (Verb::Audit, vec![hot]),
+        };
+        let changes = matches!(verb, Verb::Register | Verb::Remove);
+        let fresh = names[0].starts_with('u') && self.auditor.names_are_new(&names[0]);
+        let command = self.auditor.make(verb, names, principal);
+        let told = self.auditor.command_mut(command);
+        if changes && !fresh && self.dice.chance(600) {
+            told.once = Some((format!("nonce-{command:0>20}"), self.true_ms / 1000));
+            // Some repeat what was answered well, at once or much later.
+            if self.dice.chance(200) {
+                self.clients[at].lost.push(command);
+            }
+        }
+        told.fresh = fresh;
+        command
+    }
+
+    /// A client takes some of the bytes that came for it.
+    fn receive(&mut self, at: usize, id: u64) -> Result<(), String> {
+        let Some(process) = self.process.as_mut() else { return Ok(()) };
+        let failed = process.has_failed();
+        let Some(connection) = process.connections.get_mut(&id) else { return Ok(()) };
+        if connection.outgoing.is_empty() {
+            return Ok(());
+        }
+        let count = 1 + self.dice.below(connection.outgoing.len());
+        self.clients[at].received.extend(connection.outgoing.drain(..count));
+        while let Some(end) = self.clients[at].received.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.clients[at].received.drain(..=end).collect();
+            self.trace.update(&line);
+            let answer: Value =
+                serde_json::from_slice(&line).map_err(|error| format!("an answer is no JSON: {error}"))?;
+            let sending = self.clients[at].waiting.pop_front();
+            let expected = sending.map(|sending| sending as u64);
+            if answer["id"].as_u64() != expected {
+                return Err(format!("an answer out of order: {expected:?} is due, and {answer} came"));
+            }
+            if let Some(sending) = sending {
+                self.count(sort_of(&answer));
+                self.auditor.answered(sending, self.moment, failed, answer)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything is done and delivered, without further faults, until nobody waits.
+    fn settle(&mut self) -> Result<(), String> {
+        let calm = std::mem::replace(&mut self.calm, true);
+        for _ in 0..CALM_STEPS {
+            self.moment += 1;
+            self.pass_time();
+            let at = self.dice.below(CLIENTS);
+            if let Some(id) = self.clients[at].connection {
+                self.receive(at, id)?;
+            }
+            self.server_acts()?;
+            let waits = self.clients.iter().any(|client| !client.waiting.is_empty());
+            if !waits && self.process.as_ref().is_none_or(Process::is_quiet) {
+                self.calm = calm;
+                return Ok(());
+            }
+        }
+        let waiting: Vec<_> = self.clients.iter().map(|client| &client.waiting).collect();
+        Err(format!("some are never answered: {waiting:?}"))
+    }
+
+    /// The server stops in good order, and starts again.
+    fn stop(&mut self) -> Result<(), String> {
+        self.count("stop in good order");
+        self.settle()?;
+        (0..CLIENTS).for_each(|at| self.cut(at));
+        self.disk.arm(None);
+        match self.process.take() {
+            Some(process) if !process.has_failed() => process.finish()?,
+            _ => {}
+        }
+        self.disk.restart();
+        self.start()
+    }
+
+    /// The faults end: all is answered, and then the histories are asked for.
+    fn end(&mut self) -> Result<(), String> {
+        self.disk.arm(None);
+        self.calm = true;
+        if self.process.as_ref().is_some_and(Process::has_failed) {
+            self.crash()?;
+        }
+        self.ahead_ms = CLOCK_STEP_MS;
+        self.settle()?;
+        let since = self.moment + 1;
+        let names = self.auditor.names();
+        for name in names {
+            self.moment = self.moment.max(since);
+            let id = self.clients[0].connection.unwrap_or_else(|| self.connect(0));
+            let command = self.auditor.make(Verb::Audit, vec![name], self.clients[0].principal);
+            let text = self.send(0, command, id);
+            self.put(id, &text);
+            if self.clients[0].waiting.len() > 10 {
+                self.settle()?;
+            }
+        }
+        self.settle()?;
+        self.auditor.judge(since)?;
+        self.stop()
+    }
+}
+
+/// What sort of answer this is, for counting.
+fn sort_of(answer: &Value) -> &'static str {
+    match answer["status"].as_u64() {
+        Some(200) if answer["replayed"] == true => "answer: replayed",
+        Some(200) if answer.get("sequence").is_some() => "answer: changed",
+        Some(200) => "answer: seen",
+        Some(401) => "answer: stale",
+        Some(403 | 404 | 409) => "answer: refused",
+        _ => "answer: storage failed",
+    }
+}
+
+/// A number for whoever does this.
+fn actor(act: Act) -> usize {
+    match act {
+        Act::Arrive(id) | Act::Leave(id) => usize::try_from(id).unwrap(),
+        Act::Question(from, to) => 3 + from + 4 * to,
+        Act::Answer(from, to) => 5 + to + 4 * from,
+        Act::Append(core) => 7 + core,
+        Act::Commit => 2,
+        Act::Notice(core) => 11 + core,
+        Act::Read => 6,
+        Act::Copy(core) => 9 + core,
+    }
+}
