@@ -25,8 +25,8 @@ const READ_BYTES_MAX: usize = 64 * 1024 + 512;
 const SMALL_READS: u32 = 16;
 /// Reads of what nobody wants any more, after which others have their turn.
 const LINGER_READS: u32 = 64;
-/// Bytes of a buffer for answers that an idle connection keeps: enough for those to 128 lookups at once, twice.
-const KEPT_BYTES: usize = 32 * 1024;
+/// Bytes of a buffer for answers that an idle connection keeps.
+const KEPT_BYTES: usize = 16 * 1024;
 /// How long a connection that we have closed is read on, so that the peer gets our last answers: bytes that nobody
 /// reads would make the kernel reset the connection, and a reset overtakes answers.
 pub(super) const LINGER: Duration = Duration::from_secs(1);

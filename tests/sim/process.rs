@@ -14,7 +14,7 @@ use repsec::log::{
     Append, CommitSink, CommitterOptions, History, LogError, Recovered, SnapshotEntry, SnapshotNonce, SnapshotWriter,
     Span, SteppedCommitter, Store,
 };
-use repsec::projection::{Current, Nonces, Remembered, STRIPES, StateHash, Walk};
+use repsec::projection::{Current, Nonces, Remembered, STRIPES, StateHash, Used, Walk};
 use repsec::types::{HashKey, Principal, Sequence};
 use repsec::wire::json::Parser;
 
@@ -607,9 +607,18 @@ fn take_in(recovered: Recovered<'_>, tables: &mut [Current], nonces: &Nonces, ke
         }
         Recovered::Nonce(_) => {}
         Recovered::Event(hash, event) => {
-            tables[hash.shard(shards)].put(hash, event.entity.as_str(), &apply(&event, key));
-            if !forgets {
-                nonces.apply(&event, now());
+            tables[hash.shard(shards)].put(hash, event.entity, &event.standing(key));
+            if !forgets && !event.nonce.is_empty() {
+                let used = Used {
+                    principal: event.actor,
+                    nonce: event.nonce,
+                    entity: event.entity,
+                    kind: &event.kind,
+                    attributes: event.attributes,
+                    sequence: event.sequence,
+                    time: event.time,
+                };
+                nonces.apply(&used, now());
             }
         }
     }
