@@ -222,13 +222,11 @@ impl Session {
     fn whole_line(&mut self, now: Timestamp) -> Option<Option<Step>> {
         let range = self.scanner.guess(self.inbound.bytes())?;
         let line = self.inbound.bytes().get(range.clone()).unwrap_or_default();
-        let mut lookups = self.spare.take().unwrap_or_else(|| Lookups::new(self.principal.clone()));
+        let mut lookups = Lookups::new(self.principal.clone());
         if let Some((id, gathering)) = lookup::read_many(line, &mut lookups, &self.settings) {
             self.scanner.accept(range);
             return Some(self.ask(Message { id, meaning: Meaning::Many(lookups, gathering) }, now));
         }
-        lookups.clear();
-        self.spare = Some(lookups);
         match self.read(range.clone()) {
             Ok(message) => {
                 self.scanner.accept(range);
@@ -399,7 +397,6 @@ impl Face for Session {
             Outcome::VerifiedEach(lookups) => return self.complete_each(slot, lookups),
             outcome => outcome,
         };
-        let mut spare = None;
         let Some(slot) = self.slot_mut(slot) else { return };
         slot.state = match (mem::replace(&mut slot.state, State::Waiting), outcome) {
             // Answered already: the end of another part has failed the whole.
@@ -407,17 +404,14 @@ impl Face for Session {
                 slot.state = answered;
                 return;
             }
-            (State::Gathering(mut gathering), Outcome::VerifiedMany(mut part)) => {
+            (State::Gathering(mut gathering), Outcome::VerifiedMany(part)) => {
                 gathering.fill(&part);
-                part.clear();
-                spare = Some(part);
                 gathered(gathering)
             }
             (State::Waiting | State::Gathering(_), outcome) => ready(Answer::Outcome(outcome)),
         };
         let before = mem::replace(&mut slot.weight_bytes, slot.state.weight_bytes());
         let weight_bytes = slot.weight_bytes;
-        self.spare = spare.or_else(|| self.spare.take());
         self.unsent_bytes = (self.unsent_bytes + weight_bytes).saturating_sub(before);
     }
 
