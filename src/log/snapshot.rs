@@ -8,6 +8,7 @@
 //! (u32), records, BLAKE3 of everything before. A record begins with its tag: 1 is an entity, 2 a nonce. Which
 //! snapshot is complete says the marker in the meta area, which is written last.
 
+use crate::domain::Standing;
 use crate::types::{EntityHash, Fingerprint, Kind, Sequence, Timestamp};
 
 use super::fields::{Fields, Malformed, put_text, put_varint, seal, unseal};
@@ -41,6 +42,26 @@ pub struct SnapshotEntry<'a> {
     pub registrant: &'a str,
     /// What stands for its attributes; `None` where it has none.
     pub attributes: Option<Fingerprint>,
+}
+
+impl<'a> SnapshotEntry<'a> {
+    /// The entry for an entity with this hash, canonical text and standing.
+    pub fn of(hash: EntityHash, text: &'a str, standing: &Standing<'a>) -> SnapshotEntry<'a> {
+        let Standing { kind, registered, sequence, updated, registrant, attributes } = standing.clone();
+        SnapshotEntry { hash, kind, text, registered, sequence, time: updated, registrant, attributes }
+    }
+
+    /// What is true of the entity.
+    pub fn standing(&self) -> Standing<'a> {
+        Standing {
+            kind: self.kind.clone(),
+            registered: self.registered,
+            sequence: self.sequence,
+            updated: self.time,
+            registrant: self.registrant,
+            attributes: self.attributes,
+        }
+    }
 }
 
 /// A nonce that must be remembered (P8), by the names under which the engine remembers it.

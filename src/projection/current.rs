@@ -1,7 +1,7 @@
 //! The table of current entities of one shard: open addressing over packed records.
 //!
-//! A lookup reads a slot of the index and a record, each some eighty bytes or less. Attributes are not here: they stay
-//! in the log, in the entity's last event, and a fingerprint stands for them. Tests: `current/tests.rs`.
+//! A lookup reads a line of the index and a record, which nearly always is shorter than one. Attributes are not here: they
+//! stay in the log, in the entity's last event, and a fingerprint stands for them. Tests: `current/tests.rs`.
 
 use crate::domain::Standing;
 use crate::types::{EntityHash, HashKey, Kind};

@@ -292,10 +292,14 @@ impl Nonces {
     }
 
     /// Remembers a use that a snapshot records, as seen from `now`. What is too old is not kept, what is known already
-    /// is not kept twice.
+    /// is not kept twice, and of two uses the younger counts, in whatever order they come.
     pub fn remember(&self, seen: Remembered, now: Timestamp) {
-        if !is_over(seen.time, now) {
-            self.stripe(seen.nonce).put(&seen);
+        if is_over(seen.time, now) {
+            return;
+        }
+        let mut stripe = self.stripe(seen.nonce);
+        if stripe.find(seen.nonce).is_none_or(|known| known.remembered().sequence < seen.sequence) {
+            stripe.put(&seen);
         }
     }
 

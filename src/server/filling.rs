@@ -160,14 +160,9 @@ fn apply(table: &mut Current, nonces: &Nonces, now: Timestamp, mut texts: &str, 
         table.touch(events.iter().map(|event| event.hash));
         for event in events {
             let Happened { hash, kind, sequence, time, .. } = event;
-            // Cut where they were put together.
-            let mut cut = |bytes: usize| {
-                let (text, rest) = texts.split_at(bytes);
-                texts = rest;
-                text
-            };
-            let (entity, principal, nonce) = (cut(event.entity_bytes), cut(event.actor_bytes), cut(event.nonce_bytes));
-            let attributes = event.attributes_bytes.map(cut);
+            let entity = cut(&mut texts, event.entity_bytes);
+            let (principal, nonce) = (cut(&mut texts, event.actor_bytes), cut(&mut texts, event.nonce_bytes));
+            let attributes = event.attributes_bytes.map(|bytes| cut(&mut texts, bytes));
             let began = attributes.map(|attributes| (principal, attributes));
             table.put(*hash, entity, &standing_after(*sequence, *time, kind.clone(), began, table.key()));
             if !nonce.is_empty() {
@@ -182,10 +177,7 @@ fn put(table: &mut Current, mut texts: &str, entries: &[Entry]) {
     for entries in entries.chunks(TOUCHED_TOGETHER) {
         table.touch(entries.iter().map(|entry| entry.hash));
         for entry in entries {
-            // Cut where they were put together.
-            let (name, rest) = texts.split_at(entry.name_bytes);
-            let (registrant, rest) = rest.split_at(entry.registrant_bytes);
-            texts = rest;
+            let (name, registrant) = (cut(&mut texts, entry.name_bytes), cut(&mut texts, entry.registrant_bytes));
             let standing = Standing {
                 kind: entry.kind.clone(),
                 registered: entry.registered,
@@ -197,4 +189,11 @@ fn put(table: &mut Current, mut texts: &str, entries: &[Entry]) {
             table.put(entry.hash, name, &standing);
         }
     }
+}
+
+/// Takes a text from the front, where it was put together with the others.
+fn cut<'a>(texts: &mut &'a str, bytes: usize) -> &'a str {
+    let (text, rest) = texts.split_at(bytes);
+    *texts = rest;
+    text
 }

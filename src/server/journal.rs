@@ -12,8 +12,8 @@ use crate::types::{HashKey, Timestamp};
 
 /// How old a record may be when it is given to the log.
 pub(super) const LOSS_WINDOW: Duration = Duration::from_secs(1);
-/// Bytes after which a block is given to the log before its time: some 50,000 lookups, which share a sync.
-const BLOCK_BYTES_MAX: usize = 512 * 1024;
+/// Bytes after which a block is given to the log before its time: some 13,000 lookups, which share a sync.
+const BLOCK_BYTES_MAX: usize = 128 * 1024;
 
 /// Records of one core that the log has not got yet.
 pub(super) struct Journal {

@@ -84,16 +84,7 @@ pub(super) async fn take(core: Rc<Core>, nonces: std::sync::Arc<Nonces>, number:
 
 fn copy_slice(table: &Current, from: Walk, writer: &mut SnapshotWriter) -> Option<Walk> {
     table.visit(from, SLICE_ENTITIES, &mut |hash, text, standing| {
-        writer.entry(&SnapshotEntry {
-            hash,
-            kind: standing.kind.clone(),
-            text,
-            registered: standing.registered,
-            sequence: standing.sequence,
-            time: standing.updated,
-            registrant: standing.registrant,
-            attributes: standing.attributes,
-        });
+        writer.entry(&SnapshotEntry::of(hash, text, standing));
     })
 }
 

@@ -1,5 +1,5 @@
 //! A disk that keeps its promises, and fails as disks do: a sync that fails, no room, power that goes before or after a
-//! sync. What was not synced is kept, lost, torn or has a hole, as chance wants it.
+//! sync. What was not synced is kept, lost, torn or has a wrong byte, as chance wants it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -109,7 +109,7 @@ impl Disk {
                 }
                 _ => {
                     bytes[at] ^= 0x55;
-                    "unsynced write with a hole"
+                    "unsynced write with a wrong byte"
                 }
             };
             *platter.counts.entry(fate).or_default() += 1;

@@ -52,7 +52,7 @@ const FAULTS: [&str; 25] = [
     "unsynced write kept",
     "unsynced write lost",
     "unsynced write torn",
-    "unsynced write with a hole",
+    "unsynced write with a wrong byte",
 ];
 
 fn number(variable: &str) -> Option<u64> {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use repsec::domain::{Asked, Claim, Command, Lookups, Outcome, Standing, apply, decide_claim};
+use repsec::domain::{Asked, Claim, Command, Lookups, Outcome, apply, decide_claim};
 use repsec::engine::{Effect, Engine, Input, Sequencer, sha256};
 use repsec::faces::Face;
 use repsec::faces::repsec::{Limits, Session, Settings};
@@ -541,16 +541,7 @@ impl Process {
         let writer = &mut copying.writer;
         if let Some(walk) = copying.walk {
             copying.walk = self.engines[core].table().visit(walk, SLICE_ENTITIES, &mut |hash, text, standing| {
-                writer.entry(&SnapshotEntry {
-                    hash,
-                    kind: standing.kind.clone(),
-                    text,
-                    registered: standing.registered,
-                    sequence: standing.sequence,
-                    time: standing.updated,
-                    registrant: standing.registrant,
-                    attributes: standing.attributes,
-                });
+                writer.entry(&SnapshotEntry::of(hash, text, standing));
             });
         } else if copying.stripe < STRIPES {
             for _ in 0..8 {
@@ -591,15 +582,7 @@ fn take_in(recovered: Recovered<'_>, tables: &mut [Current], nonces: &Nonces, ke
     let forgets = bug == Some(Bug::NonceForgotten);
     match recovered {
         Recovered::Entry(entry) => {
-            let standing = Standing {
-                kind: entry.kind.clone(),
-                registered: entry.registered,
-                sequence: entry.sequence,
-                updated: entry.time,
-                registrant: entry.registrant,
-                attributes: entry.attributes,
-            };
-            tables[entry.hash.shard(shards)].put(entry.hash, entry.text, &standing);
+            tables[entry.hash.shard(shards)].put(entry.hash, entry.text, &entry.standing());
         }
         Recovered::Nonce(seen) if !forgets => {
             let (nonce, fingerprint, sequence, time) = (seen.nonce, seen.fingerprint, seen.sequence, seen.time);

@@ -254,8 +254,7 @@ impl<'a> Line<'a> {
         Status::Ok
     }
 
-    /// The most frequent answer, so its fixed parts are written as one piece.
-    #[inline]
+    /// As [`write_found`] does for most of them; here a claim may fail, and the kind may be an extension.
     fn verified(&mut self, verified: bool, kind: &str, last_updated: Timestamp) {
         self.out.extend_from_slice(if verified { REGISTERED } else { REGISTERED_OTHERWISE });
         // The names of kinds need no escape.

@@ -78,6 +78,22 @@ fn the_log_gives_the_memory_back() {
     assert_eq!(late.claim(name, print, at(612)), Claimed::Fresh, "what is too old is not remembered");
 }
 
+#[test]
+fn of_two_uses_the_younger_counts_in_whatever_order_they_come() {
+    let seen = |sequence| Remembered {
+        nonce: 5,
+        fingerprint: sequence,
+        sequence: Sequence::new(sequence),
+        time: at(sequence),
+    };
+    for order in [[3, 8], [8, 3]] {
+        let nonces = Nonces::new(KEY, 1000);
+        order.iter().for_each(|sequence| nonces.remember(seen(*sequence), at(20)));
+        let known = Claimed::Same { sequence: Sequence::new(8), time: at(8) };
+        assert_eq!(nonces.claim(5, 8, at(20)), known, "{order:?}");
+    }
+}
+
 proptest! {
     /// Against a plain map that forgets at once, with times that go on by chance.
     #[test]
