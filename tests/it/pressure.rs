@@ -98,14 +98,19 @@ fn an_idle_connection_does_not_keep_what_its_largest_message_took() {
             assert_eq!(client.ask(&bulk)["status"], 200);
             client
         };
-        // As many before, which stay, since the process and its allocator take some memory once.
-        let before: Vec<_> = (0..CONNECTIONS).map(connect).collect();
-        let before_kib = server.resident_kib();
-        let clients: Vec<_> = (0..CONNECTIONS).map(connect).collect();
-        let each_kib = server.resident_kib().saturating_sub(before_kib) / CONNECTIONS;
-        println!("{each_kib} KiB for each idle connection that had asked a bulk lookup");
-        assert!(each_kib < 100, "{each_kib} KiB for each idle connection");
-        drop((before, clients));
+        // What connections keep, every crowd of them keeps; what the allocator and the log take at some moment, or while
+        // the disk is slow, comes with one crowd and not with the next. So the least of the crowds decides.
+        let mut clients: Vec<_> = (0..CONNECTIONS).map(connect).collect();
+        let mut crowds = Vec::new();
+        for _ in 0..4 {
+            let before_kib = server.resident_kib();
+            clients.extend((0..CONNECTIONS).map(connect));
+            crowds.push(server.resident_kib().saturating_sub(before_kib) / CONNECTIONS);
+        }
+        println!("KiB for each idle connection that had asked a bulk lookup, four crowds: {crowds:?}");
+        let least = crowds.into_iter().min().expect("four crowds");
+        assert!(least < 100, "{least} KiB for each idle connection");
+        drop(clients);
     });
 }
 
