@@ -61,7 +61,7 @@ impl Filled {
         let mut table = Current::new(self.store.identity().hash_key);
         let key = table.key();
         let apply = |events: &[(EntityHash, StoredEvent<'_>)]| {
-            table.touch(events.iter().map(|(hash, _)| *hash));
+            table.prefetch(events.iter().map(|(hash, _)| *hash));
             for (hash, event) in events {
                 table.put(*hash, event.entity, &event.standing(key));
             }

@@ -31,7 +31,7 @@ use pending::Pending;
 pub use sequencer::Sequencer;
 
 /// Entities whose memory is asked for together before they are looked at: as many as a core has loads in flight.
-const TOUCHED_TOGETHER: usize = 32;
+const PREFETCHED_TOGETHER: usize = 32;
 
 /// What may happen to a shard.
 #[derive(Debug)]
@@ -108,8 +108,8 @@ impl<T: Copy> Engine<T> {
     /// Takes many questions, in order. The memory that they will need is asked for first, many at a time, so that one
     /// does not wait for it behind the other; the table does the same for lookups that come together.
     pub fn step_all(&mut self, now: Timestamp, questions: &mut Vec<(T, Asked)>, effects: &mut Vec<Effect<T>>) {
-        for questions in questions.chunks(TOUCHED_TOGETHER) {
-            self.table.touch(questions.iter().filter_map(|(_, asked)| match asked {
+        for questions in questions.chunks(PREFETCHED_TOGETHER) {
+            self.table.prefetch(questions.iter().filter_map(|(_, asked)| match asked {
                 Asked::One(request) => Some(request.command.subject().hash),
                 Asked::Many(_) | Asked::Each(_) => None,
             }));

@@ -7,6 +7,7 @@
 //! read for it, and no name is hashed again.
 
 use super::arena::Place;
+use super::prefetch::prefetch;
 
 /// Parts, by the top bits of the hash. A part puts its entities in order by the 24 bits, so from some millions of
 /// entities a part on ever more lookups look at a record in vain, and are right all the same.
@@ -53,9 +54,12 @@ impl Index {
             .and_then(|(bucket, slot)| Some(place_of(*part.buckets.get(bucket)?.0.get(slot)?)))
     }
 
-    /// A little of the bucket of this hash, which brings it into the caches.
-    pub(super) fn touch(&self, hash: u64) -> u64 {
-        self.bucket(hash).map_or(0, |bucket| bucket.0[0])
+    /// Asks for the bucket of this hash, which will be looked at soon.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u64) {
+        if let Some(bucket) = self.bucket(hash) {
+            prefetch(bucket);
+        }
     }
 
     /// The first place under nearly this hash, found without a look at any record; `None` if no entity has this hash.

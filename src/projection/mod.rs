@@ -8,6 +8,7 @@ pub mod current;
 mod index;
 mod names;
 pub mod nonces;
+mod prefetch;
 mod record;
 pub mod state_hash;
 

@@ -13,7 +13,7 @@ const PARCEL: usize = 256;
 /// Parcels that may wait for a thread: less than a megabyte.
 const WAITING_MAX: usize = 16;
 /// Entities whose memory is asked for together before they are put: as many as a core has loads in flight.
-pub(super) const TOUCHED_TOGETHER: usize = 32;
+pub(super) const PREFETCHED_TOGETHER: usize = 32;
 
 /// Entries of a snapshot, or events behind it, for one shard, in order.
 enum Parcel {
@@ -156,8 +156,8 @@ impl Filling {
 }
 
 fn apply(table: &mut Current, nonces: &Nonces, now: Timestamp, mut texts: &str, events: &[Happened]) {
-    for events in events.chunks(TOUCHED_TOGETHER) {
-        table.touch(events.iter().map(|event| event.hash));
+    for events in events.chunks(PREFETCHED_TOGETHER) {
+        table.prefetch(events.iter().map(|event| event.hash));
         for event in events {
             let Happened { hash, kind, sequence, time, .. } = event;
             let entity = cut(&mut texts, event.entity_bytes);
@@ -174,8 +174,8 @@ fn apply(table: &mut Current, nonces: &Nonces, now: Timestamp, mut texts: &str, 
 }
 
 fn put(table: &mut Current, mut texts: &str, entries: &[Entry]) {
-    for entries in entries.chunks(TOUCHED_TOGETHER) {
-        table.touch(entries.iter().map(|entry| entry.hash));
+    for entries in entries.chunks(PREFETCHED_TOGETHER) {
+        table.prefetch(entries.iter().map(|entry| entry.hash));
         for entry in entries {
             let (name, registrant) = (cut(&mut texts, entry.name_bytes), cut(&mut texts, entry.registrant_bytes));
             let standing = Standing {

@@ -11,7 +11,7 @@ use crate::projection::{Current, Nonces, Remembered, StateHash};
 use crate::runtime::{now, topology};
 use crate::types::{EntityHash, HashKey, Sequence};
 
-use super::filling::{self, Sending, TOUCHED_TOGETHER};
+use super::filling::{self, PREFETCHED_TOGETHER, Sending};
 
 /// The projections of a log that was read from its first event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,9 +37,9 @@ impl Tables {
     /// Applies events in their order. Their memory is asked for first, so that one does not wait for it behind the other.
     fn apply(&mut self, events: &[(EntityHash, StoredEvent<'_>)]) {
         let shards = self.0.len();
-        for events in events.chunks(TOUCHED_TOGETHER) {
+        for events in events.chunks(PREFETCHED_TOGETHER) {
             for (shard, table) in self.0.iter().enumerate() {
-                table.touch(events.iter().map(|(hash, _)| *hash).filter(|hash| hash.shard(shards) == shard));
+                table.prefetch(events.iter().map(|(hash, _)| *hash).filter(|hash| hash.shard(shards) == shard));
             }
             for (hash, event) in events {
                 let owner = &mut self.0[hash.shard(shards)];

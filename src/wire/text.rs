@@ -10,6 +10,8 @@ const LANE_BYTES: usize = 16;
 /// Writes `text` as a JSON string with quotes, escaped as RFC 8785, section 3.2.2.2, prescribes: only `"`, `\` and
 /// what is below U+0020, by the short form where there is one.
 pub fn push_string(out: &mut Vec<u8>, text: &str) {
+    // Nearly always nothing is escaped, so that this is all the room that is needed.
+    out.reserve(text.len() + 2);
     out.push(b'"');
     let mut rest = text.as_bytes();
     while let Some(at) = stop(rest) {
@@ -29,16 +31,25 @@ pub fn push_string(out: &mut Vec<u8>, text: &str) {
 pub(super) fn stop(bytes: &[u8]) -> Option<usize> {
     let (lanes, rest) = bytes.as_chunks::<LANE_BYTES>();
     for (number, lane) in lanes.iter().enumerate() {
-        let lane = u8x16::new(*lane);
-        let stops =
-            lane.simd_eq(u8x16::splat(b'"')) | lane.simd_eq(u8x16::splat(b'\\')) | lane.simd_lt(u8x16::splat(0x20));
-        let bits = stops.to_bitmask();
-        if bits != 0 {
-            return Some(number * LANE_BYTES + bits.trailing_zeros() as usize);
+        if let Some(place) = stop_in(*lane) {
+            return Some(number * LANE_BYTES + place);
         }
     }
-    let place = rest.iter().position(|byte| ESCAPES[usize::from(*byte)] != PLAIN)?;
-    Some(bytes.len() - rest.len() + place)
+    if rest.is_empty() {
+        return None;
+    }
+    // What fills the last lane is plain.
+    let mut lane = [b' '; LANE_BYTES];
+    lane[..rest.len()].copy_from_slice(rest);
+    stop_in(lane).map(|place| bytes.len() - rest.len() + place)
+}
+
+#[inline]
+fn stop_in(lane: [u8; LANE_BYTES]) -> Option<usize> {
+    let lane = u8x16::new(lane);
+    let stops = lane.simd_eq(u8x16::splat(b'"')) | lane.simd_eq(u8x16::splat(b'\\')) | lane.simd_lt(u8x16::splat(0x20));
+    let bits = stops.to_bitmask();
+    (bits != 0).then(|| bits.trailing_zeros() as usize)
 }
 
 /// Writes `value` in decimal.

@@ -11,6 +11,21 @@ const DOORS: [(&str, &[&str], &str); 4] = [
     ("rkyv", &["src/log/schema/"], "so that no other type can change the bytes on disk"),
 ];
 
+/// The only place of the product where `unsafe` may stand.
+const UNSAFE_DOOR: &str = "src/projection/prefetch.rs";
+
+/// Finds `unsafe` beside its door. The compiler denies it too, but lets any file allow it for itself.
+pub fn check_unsafe(files: &[File]) -> Vec<String> {
+    let mut findings = Vec::new();
+    for file in files.iter().filter(|file| file.is_rust() && file.is_below("src") && file.path != UNSAFE_DOOR) {
+        let code = code_of(&file.text);
+        for at in words(&code, "unsafe") {
+            findings.push(format!("{}:{}: unsafe stands in {UNSAFE_DOOR} only", file.path, line_at(&code, at)));
+        }
+    }
+    findings
+}
+
 /// Finds libraries that are named beside their door. Tests in `src` use the doors too; benchmarks may compare with
 /// a library alone.
 pub fn check(files: &[File]) -> Vec<String> {
@@ -74,6 +89,18 @@ mod tests {
         assert_eq!(count("src/log/schema/v1.rs", "#[derive(rkyv::Archive)] struct A;"), 0);
         assert_eq!(count("src/faces/repsec/message.rs", "use simd_json::Node;"), 1);
         assert_eq!(count("src/wire/json/tape.rs", "use simd_json::Node;"), 0);
+    }
+
+    #[test]
+    fn unsafe_beside_its_door_is_found() {
+        let count = |path, text| check_unsafe(&[File::new(path, text)]).len();
+        for text in ["fn f() { unsafe { g() } }", "unsafe fn f() {}", "unsafe impl Send for A {}"] {
+            assert_eq!(count("src/log/rocks.rs", text), 1, "{text}");
+            assert_eq!(count(UNSAFE_DOOR, text), 0, "{text}");
+        }
+        for text in ["// unsafe", "let s = \"unsafe\";", "#![deny(unsafe_code)]"] {
+            assert_eq!(count("src/log/rocks.rs", text), 0, "{text}");
+        }
     }
 
     #[test]

@@ -102,6 +102,11 @@ fn each_foreign_library_has_one_door() {
 }
 
 #[test]
+fn unsafe_has_one_door() {
+    expect_none(&doors::check_unsafe(&repository()));
+}
+
+#[test]
 fn files_stay_small() {
     expect_none(&shape::check_size(&repository(), &shape::LARGE_FILES));
 }

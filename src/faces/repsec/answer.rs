@@ -136,6 +136,9 @@ fn registered_line(kind: KindCode) -> &'static [u8] {
 const FOUND_BYTES_MAX: usize = 224;
 const NOT_REGISTERED: &[u8] =
     br#""status":404,"message":"The entity is not registered","error":"not_registered","verified":false"#;
+/// What stands before the entity in the answer to a change.
+const REGISTERED_NOW: &[u8] = br#""status":200,"message":"Entity registered successfully","entity":"#;
+const REMOVED_NOW: &[u8] = br#""status":200,"message":"Entity removed successfully","entity":"#;
 const REGISTERED: &[u8] = br#""status":200,"message":"Entity is registered","verified":true,"type":""#;
 const REGISTERED_OTHERWISE: &[u8] =
     br#""status":200,"message":"Entity is registered, but not as claimed","verified":false,"type":""#;
@@ -213,10 +216,10 @@ impl<'a> Line<'a> {
     fn outcome(&mut self, asked: &Asked, outcome: &Outcome) -> Status {
         match outcome {
             Outcome::Registered { entity, sequence, time: _, replayed } => {
-                self.changed("Entity registered successfully", entity, Some(entity.kind()), *sequence, *replayed)
+                self.changed(REGISTERED_NOW, entity, Some(entity.kind()), *sequence, *replayed)
             }
             Outcome::Removed { entity, sequence, time: _, replayed } => {
-                self.changed("Entity removed successfully", entity, None, *sequence, *replayed)
+                self.changed(REMOVED_NOW, entity, None, *sequence, *replayed)
             }
             Outcome::Verified(verified) => {
                 self.verified(verified.verified, verified.kind.name(), verified.last_updated);
@@ -236,16 +239,19 @@ impl<'a> Line<'a> {
     /// `kind` is told of what was registered, since the registrant may have left it to be inferred.
     fn changed(
         &mut self,
-        message: &str,
+        begin: &[u8],
         entity: &Entity,
         kind: Option<&Kind>,
         sequence: Sequence,
         replayed: bool,
     ) -> Status {
-        self.status(Status::Ok, message);
-        self.text("entity", entity.as_str());
+        self.out.extend_from_slice(begin);
+        push_string(self.out, entity.as_str());
         if let Some(kind) = kind {
-            self.text("type", kind.name());
+            // The names of kinds need no escape.
+            self.out.extend_from_slice(b",\"type\":\"");
+            self.out.extend_from_slice(kind.name().as_bytes());
+            self.out.push(b'"');
         }
         self.number("sequence", sequence.value());
         if replayed {

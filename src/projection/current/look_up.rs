@@ -1,8 +1,8 @@
 //! Lookups, many at a time.
 //!
 //! A processor waits for memory most of the time that a lookup takes, and can wait for many places at once as long as
-//! none depends on another. So a block of lookups goes through the table in four rounds: touch the index, see where the
-//! record is, touch the record, see whether it is the one.
+//! none depends on another. So lookups go through the table as on a belt: of one the index is asked for, of another,
+//! some places ahead of it, the index says where the record is, which is asked for, and of a third the record is read.
 
 use crate::domain::{Found, Lookup, Lookups};
 use crate::types::{KindCode, Sequence};
@@ -10,43 +10,41 @@ use crate::types::{KindCode, Sequence};
 use super::super::arena::Place;
 use super::Current;
 
-/// Lookups that go through the table together: as many as a core has loads in flight, and some more.
-const TOGETHER: usize = 32;
+/// How many lookups are on the way between two steps: enough for their memory to come, and no more than a processor
+/// can wait for.
+const AHEAD: usize = 16;
 
 impl Current {
     /// Notes of each lookup what is true of its entity now, and says which event is the last that any of them saw.
     pub fn look_up(&self, lookups: &mut Lookups) -> Sequence {
         let (names, each) = lookups.each_mut();
         let (mut saw, mut extensions) = (Sequence::ZERO, false);
-        for block in each.chunks_mut(TOGETHER) {
-            let touched = block.iter().fold(0, |touched, lookup| touched ^ self.index.touch(lookup.hash.table_bits()));
-            std::hint::black_box(touched);
-            let mut nears = [None; TOGETHER];
-            for (near, lookup) in nears.iter_mut().zip(&*block) {
-                *near = self.index.near(lookup.hash.table_bits());
+        let ahead = AHEAD.min(each.len());
+        // Where the index says that records are: of the last `ahead` lookups, round and round.
+        let (mut nears, mut turn) = ([None; AHEAD], 0);
+        for step in 0..each.len() + 2 * ahead {
+            if let Some(coming) = each.get(step) {
+                self.index.prefetch(coming.hash.table_bits());
             }
-            let touched = nears.iter().fold(0, |touched, near| touched ^ self.touch_record(*near));
-            std::hint::black_box(touched);
-            for (near, lookup) in nears.into_iter().zip(block) {
-                let Some(place) = self.place_of_name(near, lookup, names) else { continue };
-                let record = self.record(place);
-                saw = saw.max(record.sequence());
-                if record.registered() {
-                    let kind = record.kind_code();
-                    extensions |= kind == KindCode::EXTENSION;
-                    lookup.found = Found::Registered { kind, last_updated: record.updated() };
-                }
+            let Some(at) = step.checked_sub(ahead) else { continue };
+            let near = each.get(at).and_then(|lookup| self.index.near(lookup.hash.table_bits()));
+            self.prefetch_record(near);
+            let near = std::mem::replace(&mut nears[turn], near);
+            turn = if turn + 1 == ahead { 0 } else { turn + 1 };
+            let Some(lookup) = at.checked_sub(ahead).and_then(|at| each.get_mut(at)) else { continue };
+            let Some(place) = self.place_of_name(near, lookup, names) else { continue };
+            let record = self.record(place);
+            saw = saw.max(record.sequence());
+            if record.registered() {
+                let kind = record.kind_code();
+                extensions |= kind == KindCode::EXTENSION;
+                lookup.found = Found::Registered { kind, last_updated: record.updated() };
             }
         }
         if extensions {
             self.name_extensions(lookups);
         }
         saw
-    }
-
-    /// A little of the record; of any where there is none, which spares a branch that could be guessed wrong.
-    fn touch_record(&self, place: Option<Place>) -> u8 {
-        self.arena.at(place.unwrap_or(Place::START)).first().copied().unwrap_or(0)
     }
 
     /// The place of the lookup's record, given that of a record with nearly the same hash.
