@@ -25,5 +25,6 @@ pub mod manual;
 pub mod projection;
 pub mod runtime;
 pub mod server;
+mod sync;
 pub mod types;
 pub mod wire;

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+// The sanitizers watch the system's allocator only.
+#[cfg(not(system_allocator))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -186,13 +186,15 @@ impl<T: Copy> Engine<T> {
             return Err((Outcome::Refused(Refusal::StaleTimestamp { now }), Sequence::ZERO));
         }
         let nonce = self.nonces.name(request.principal.name(), once.nonce.as_str());
-        match self.nonces.claim(nonce, fingerprint, now) {
+        match self.nonces.claim(nonce, fingerprint, once.made, now) {
             Claimed::Fresh => Ok(Some(nonce)),
             // Who is told of the other use must not be told of what a crash could undo.
             Claimed::Other { sequence } => {
                 let used = sequence.unwrap_or_else(|| self.sequencer.last());
                 Err((Outcome::Refused(Refusal::NonceReused), used))
             }
+            // To its sender it is one that was made before the clock is willing to go back to.
+            Claimed::Forgotten => Err((Outcome::Refused(Refusal::StaleTimestamp { now }), Sequence::ZERO)),
             Claimed::Full => Err((Outcome::Refused(Refusal::TooManyNonces), Sequence::ZERO)),
             Claimed::Same { sequence, time } => {
                 let entity = request.command.subject().entity.clone();

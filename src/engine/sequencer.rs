@@ -1,8 +1,9 @@
 //! The one place where events get their order.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
+use crate::sync::{AtomicU64, Mutex};
 use crate::types::{Sequence, Timestamp};
 
 /// Hands out places in the log, dense and in order, and times that never run backwards along them. All shards share

@@ -6,6 +6,9 @@
 #[doc = include_str!("architecture.md")]
 pub mod architecture {}
 
+#[doc = include_str!("concurrency.md")]
+pub mod concurrency {}
+
 #[doc = include_str!("configuration.md")]
 pub mod configuration {}
 

@@ -2,13 +2,17 @@
 //!
 //! Shards own entities, nonces belong to principals; so this is the one projection that all shards share. It is
 //! striped, each stripe behind a lock that is held for one look-up, and nothing blocks while holding one.
+//!
+//! A use is forgotten when the clock says that no repetition is acceptable any more. Clocks are set back, though: so the
+//! memory also knows how young what it has forgotten may be, and turns away what may be a repetition of that.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
 use crate::domain::Command;
+use crate::sync::{Mutex, MutexGuard};
 use crate::types::limits::REPLAY_WINDOW_S;
 use crate::types::{HashKey, Kind, Sequence, Timestamp};
 
@@ -39,6 +43,8 @@ pub struct Nonces {
 #[derive(Default)]
 struct Stripe {
     uses: HashTable<Use>,
+    /// No use that was forgotten is younger. Zero: none was.
+    forgotten: Timestamp,
     /// Where the looking for what may be forgotten goes on.
     hand: usize,
 }
@@ -87,19 +93,13 @@ impl Use {
         wide(&self.name) == nonce
     }
 
-    /// Whether no repetition is acceptable any more.
-    fn is_over(&self, now: Timestamp) -> bool {
-        let seen = self.remembered();
-        seen.sequence != Sequence::ZERO && is_over(seen.time, now)
-    }
-
     /// Where the table looks for it.
     fn bits(&self) -> u64 {
         bits(wide(&self.name))
     }
 }
 
-/// Whether nothing that was used then can be repeated acceptably any more.
+/// Whether nothing that was used then can be repeated acceptably any more, unless the clock is set back.
 fn is_over(used: Timestamp, now: Timestamp) -> bool {
     used.unix_ms() + REMEMBERED_MS < now.unix_ms()
 }
@@ -149,7 +149,8 @@ impl Decimal {
     }
 }
 
-/// One remembered use, as it stands in a snapshot.
+/// One remembered use, as it stands in a snapshot. Without a place in the log it is no use, but says that none that was
+/// forgotten of the stripe in which it would be is younger than its time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Remembered {
     /// Keyed hash of principal and nonce: 96 bits.
@@ -160,6 +161,13 @@ pub struct Remembered {
     pub sequence: Sequence,
     /// The time of that event.
     pub time: Timestamp,
+}
+
+impl Remembered {
+    /// Whether no repetition is acceptable any more, unless the clock is set back.
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.sequence != Sequence::ZERO && is_over(self.time, now)
+    }
 }
 
 /// The use of a nonce, in the words of the event that records it.
@@ -198,6 +206,8 @@ pub enum Claimed {
         /// The event that it made; `None` while it is being decided.
         sequence: Option<Sequence>,
     },
+    /// It may be one that was used and is forgotten: the clock was set back.
+    Forgotten,
     /// There is no room to remember one more.
     Full,
 }
@@ -242,18 +252,24 @@ impl Nonces {
         u128::from_be_bytes(self.key.hash_joined(texts).to_be_bytes())
     }
 
-    /// Claims a nonce for a command, both by the names above.
-    pub fn claim(&self, nonce: u128, fingerprint: u64, now: Timestamp) -> Claimed {
+    /// Claims a nonce for a command, both by the names above. The command says that it was made at `made`, which MUST
+    /// not lie further ahead of `now` than the replay window.
+    pub fn claim(&self, nonce: u128, fingerprint: u64, made: Timestamp, now: Timestamp) -> Claimed {
         let mut stripe = self.stripe(nonce);
         let full = stripe.uses.len() >= self.stripe_entries_max;
         stripe.forget(now, if full { SWEPT_WHEN_FULL } else { SWEPT });
-        match stripe.find(nonce).filter(|known| !known.is_over(now)).map(|known| known.remembered()) {
+        let known = stripe.find(nonce).map(Use::remembered);
+        if let Some(known) = known.filter(|known| known.is_over(now)) {
+            stripe.forgotten = stripe.forgotten.max(known.time);
+        }
+        match known.filter(|known| !known.is_over(now)) {
             Some(known) if known.fingerprint == fingerprint && known.sequence != Sequence::ZERO => {
                 Claimed::Same { sequence: known.sequence, time: known.time }
             }
             Some(known) => {
                 Claimed::Other { sequence: Some(known.sequence).filter(|sequence| *sequence != Sequence::ZERO) }
             }
+            None if stripe.may_have_forgotten(made) => Claimed::Forgotten,
             None if stripe.uses.len() >= self.stripe_entries_max => Claimed::Full,
             None => {
                 stripe.put(&Remembered { nonce, fingerprint, sequence: Sequence::ZERO, time: now });
@@ -294,6 +310,11 @@ impl Nonces {
     /// Remembers a use that a snapshot records, as seen from `now`. What is too old is not kept, what is known already
     /// is not kept twice, and of two uses the younger counts, in whatever order they come.
     pub fn remember(&self, seen: Remembered, now: Timestamp) {
+        if seen.sequence == Sequence::ZERO {
+            let mut stripe = self.stripe(seen.nonce);
+            stripe.forgotten = stripe.forgotten.max(seen.time);
+            return;
+        }
         if is_over(seen.time, now) {
             return;
         }
@@ -303,11 +324,25 @@ impl Nonces {
         }
     }
 
-    /// Every settled use that is remembered in one of the [`STRIPES`].
+    /// Notes that all uses were shown by [`apply`](Self::apply) and [`remember`](Self::remember), as seen from `now`, up
+    /// to the last event of the log, which happened at `last`: what was over then is forgotten.
+    pub fn complete(&self, last: Timestamp, now: Timestamp) {
+        let over = Timestamp::from_unix_ms(now.unix_ms().saturating_sub(REMEMBERED_MS)).min(last);
+        for stripe in &self.stripes {
+            let mut stripe = lock(stripe);
+            stripe.forgotten = stripe.forgotten.max(over);
+        }
+    }
+
+    /// Every settled use that is remembered in one of the [`STRIPES`], and what [`Remembered`] says of those that are not.
     pub fn visit(&self, stripe: usize, visitor: &mut dyn FnMut(Remembered)) {
-        let Some(stripe) = self.stripes.get(stripe) else { return };
-        let stripe = lock(stripe);
-        stripe.uses.iter().map(Use::remembered).filter(|seen| seen.sequence != Sequence::ZERO).for_each(visitor);
+        let Some(found) = self.stripes.get(stripe) else { return };
+        let found = lock(found);
+        if found.forgotten > Timestamp::ZERO {
+            let (nonce, sequence, time) = (stripe as u128, Sequence::ZERO, found.forgotten);
+            visitor(Remembered { nonce, fingerprint: 0, sequence, time });
+        }
+        found.uses.iter().map(Use::remembered).filter(|seen| seen.sequence != Sequence::ZERO).for_each(visitor);
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "the low bits are meant")]
@@ -319,6 +354,12 @@ impl Nonces {
 impl Stripe {
     fn find(&self, nonce: u128) -> Option<&Use> {
         self.uses.find(bits(nonce), |known| known.is_named(nonce))
+    }
+
+    /// Whether a command that was made then may be one whose use of its nonce was forgotten. Where it was made no earlier
+    /// than the clock allows, and the clock was never set back, it is not.
+    fn may_have_forgotten(&self, made: Timestamp) -> bool {
+        self.forgotten > Timestamp::ZERO && made.unix_s() <= self.forgotten.unix_s() + REPLAY_WINDOW_S
     }
 
     /// Notes a use, also where an older one of the same nonce is still there.
@@ -339,10 +380,12 @@ impl Stripe {
                 self.hand = 0;
                 self.give_back();
             }
-            if let Ok(entry) = self.uses.get_bucket_entry(self.hand)
-                && entry.get().is_over(now)
-            {
-                entry.remove();
+            if let Ok(entry) = self.uses.get_bucket_entry(self.hand) {
+                let seen = entry.get().remembered();
+                if seen.is_over(now) {
+                    entry.remove();
+                    self.forgotten = self.forgotten.max(seen.time);
+                }
             }
         }
     }

@@ -6,14 +6,16 @@
 //!
 //! Waking: a core that found its lanes empty says that it sleeps, looks once more, and then waits for a byte from a
 //! socket pair, which its event loop can wait for like for any other input. Whoever puts a letter into the inbox of a
-//! sleeping core writes that byte; a core that is awake costs the sender nothing but a look.
+//! sleeping core writes that byte; a core that is awake costs the sender nothing but a look. Whoever changes something
+//! else that cores act on tells them, behind the change, which wakes them in the same way.
+//!
+//! `tools/model` tries this file in every order of events.
 
 use std::io::{self, Write};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::Ordering;
 
-use crossbeam::queue::{ArrayQueue, SegQueue};
+use crate::sync::{ArrayQueue, AtomicBool, SegQueue, UnixStream, fence};
 
 /// Letters that ask, waiting in one inbox. A letter holds all that one read of a connection asked of that core, so
 /// this is far more commands than it says; beyond it the senders hold their letters back.
@@ -23,6 +25,8 @@ const ASKING_LETTERS_MAX: usize = 1024;
 pub struct Inbox<Q, A> {
     asking: ArrayQueue<Q>,
     answering: SegQueue<A>,
+    /// Something beside the lanes has changed that the core has not looked at.
+    told: AtomicBool,
     sleeping: AtomicBool,
     bell: UnixStream,
 }
@@ -59,8 +63,24 @@ impl<Q, A> Inbox<Q, A> {
         self.asking.is_empty() && self.answering.is_empty()
     }
 
-    /// Wakes the core if it sleeps, so that it looks at everything that others may have changed.
-    pub fn wake(&self) {
+    /// Says that something beside the lanes has changed on which the core acts. MUST come behind the change.
+    pub fn tell(&self) {
+        // Not a plain store: of two who tell at once, the core would hear the second and might not see the change of
+        // the first.
+        self.told.swap(true, Ordering::AcqRel);
+        self.wake();
+    }
+
+    /// Hears what was told. The core MUST do this before it looks at what others change, and look at all of it before it
+    /// sleeps.
+    pub fn hear(&self) {
+        if self.told.load(Ordering::Relaxed) {
+            self.told.swap(false, Ordering::AcqRel);
+        }
+    }
+
+    /// Wakes the core if it sleeps.
+    fn wake(&self) {
         // The fence pairs with the one in `prepare_to_sleep`: either this side sees `sleeping`, or that side sees what
         // was stored before this call.
         fence(Ordering::SeqCst);
@@ -77,11 +97,11 @@ impl<Q, A> Inbox<Q, A> {
     }
 
     /// Says that the core is about to sleep. If this returns false there is something to do; else the core MUST wait
-    /// for the bell. Whatever else it looks at before sleeping it MUST look at after this call.
+    /// for the bell.
     pub fn prepare_to_sleep(&self) -> bool {
         self.sleeping.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if self.is_empty() {
+        if self.is_empty() && !self.told.load(Ordering::Relaxed) {
             return true;
         }
         self.stay_awake();
@@ -114,7 +134,8 @@ impl<Q, A> Mesh<Q, A> {
             let (bell, ear) = UnixStream::pair()?;
             bell.set_nonblocking(true)?;
             let (asking, answering) = (ArrayQueue::new(ASKING_LETTERS_MAX), SegQueue::new());
-            inboxes.push(Inbox { asking, answering, sleeping: AtomicBool::new(false), bell });
+            let (told, sleeping) = (AtomicBool::new(false), AtomicBool::new(false));
+            inboxes.push(Inbox { asking, answering, told, sleeping, bell });
             ears.push(ear);
         }
         Ok((Arc::new(Mesh { inboxes }), ears))
@@ -133,10 +154,10 @@ impl<Q, A> Mesh<Q, A> {
         self.inboxes.len()
     }
 
-    /// Wakes every core.
-    pub fn wake_all(&self) {
+    /// Tells every core that something has changed on which all of them act. MUST come behind the change.
+    pub fn tell_all(&self) {
         for inbox in &self.inboxes {
-            inbox.wake();
+            inbox.tell();
         }
     }
 }

@@ -6,9 +6,11 @@
 pub mod clock;
 pub mod mailbox;
 pub mod notify;
+pub mod progress;
 pub mod topology;
 pub mod uring;
 
 pub use clock::now;
 pub use mailbox::{Inbox, Mesh};
 pub use notify::Notify;
+pub use progress::Progress;

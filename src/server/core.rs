@@ -120,7 +120,7 @@ impl Core {
         if self.connections.borrow_mut().remove(&connection).is_some() {
             self.shared.connections.fetch_sub(1, std::sync::atomic::Ordering::AcqRel);
         }
-        if self.shared.stopping() {
+        if self.shared.progress.stopping() {
             self.inbox().ring();
         }
     }
@@ -395,13 +395,13 @@ impl Core {
 
     /// Tells the engine what has become durable, or that nothing will any more.
     fn receive_progress(&self) -> bool {
-        let durable = self.shared.durable();
+        let durable = self.shared.progress.durable();
         let news = durable > self.durable.get();
         if news {
             self.durable.set(durable);
             self.step(now(), Input::Durable(durable));
         }
-        let failed = self.shared.failed() && !self.failed.replace(self.shared.failed());
+        let failed = self.shared.progress.failed() && !self.failed.replace(self.shared.progress.failed());
         if failed {
             self.step(now(), Input::Failed);
         }
@@ -476,11 +476,6 @@ impl Core {
         let sent = self.outboxes.borrow().iter().all(|outbox| outbox.letters.is_empty() && outbox.answers.is_empty());
         let pending = self.brain.borrow().as_ref().map_or(0, |brain| brain.engine.pending());
         sent && pending == 0 && self.appends.borrow().is_empty()
-    }
-
-    /// Whether anything has changed that the core has not looked at yet, besides its inbox.
-    pub(super) fn has_news(&self) -> bool {
-        self.shared.durable() > self.durable.get() || self.shared.failed() != self.failed.get()
     }
 }
 

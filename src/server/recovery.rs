@@ -133,6 +133,7 @@ fn fill(store: &Store, tables: &mut Tables, nonces: &Nonces) -> Result<Recovery,
         // The scope ends, and a panic of a thread is passed on, when all that was sent has been put.
         store.recover(&mut take, &mut progress)
     })
+    .inspect(|recovery| nonces.complete(recovery.last_time, now))
 }
 
 fn sum(hashes: impl Iterator<Item = StateHash>) -> StateHash {

@@ -270,7 +270,7 @@ fn hand_over(
         state_hash = %summary.state_hash,
         "state recovered",
     );
-    shared.set_durable(recovery.last);
+    shared.progress.set_durable(recovery.last);
     shared.snapshot.store(recovery.next_snapshot.saturating_sub(1), Ordering::Release);
     shared.snapshot_start.store(recovery.snapshot_sequence.value(), Ordering::Release);
     let sequencer = Arc::new(Sequencer::new(recovery.last, recovery.last_time));
@@ -283,7 +283,7 @@ fn hand_over(
         let brain = Brain { engine, log: committer.lane(), readers: Arc::clone(&readers) };
         let arrived = Arrival { brain, nonces: Arc::clone(&nonces) };
         *arrival.lock().unwrap_or_else(PoisonError::into_inner) = Some(arrived);
-        shared.mesh.inbox(index).ring();
+        shared.mesh.inbox(index).tell();
     }
     Ok(committer)
 }
@@ -330,7 +330,7 @@ fn close(
         // Without the exit handlers of C++: RocksDB's would wait for a thread that hangs in a sync.
         signal_hook::low_level::exit(crate::server::EXIT_FAILED);
     });
-    shared.stop();
+    shared.progress.stop();
     let mut state_hash = StateHash::default();
     for thread in cores.threads {
         if let Ok(Ok(hash)) = thread.join() {

@@ -75,6 +75,7 @@ async fn serve(start: CoreStart) -> std::io::Result<StateHash> {
     let mut sweeper = Sweeper::new();
     uring::spawn(tick(Rc::clone(&core)));
     loop {
+        core.inbox().hear();
         let mut more = true;
         for _ in 0..ROUNDS_MAX {
             let arrived = arrival.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -97,9 +98,6 @@ async fn serve(start: CoreStart) -> std::io::Result<StateHash> {
             core.inbox().ring();
         } else if !core.inbox().prepare_to_sleep() {
             continue;
-        } else if core.has_news() {
-            core.inbox().stay_awake();
-            continue;
         }
         ear.listen().await;
         core.inbox().stay_awake();
@@ -120,17 +118,17 @@ async fn tick(core: Rc<Core>) {
 
 /// Takes connections until the server stops.
 async fn accept(core: Rc<Core>, listener: Listener, cancel: Rc<Cancel>, pseudonyms: Arc<Pseudonyms>) {
-    while !core.shared.stopping() {
+    while !core.shared.progress.stopping() {
         let (reader, writer, peer) = match listener.accept(&cancel).await {
             Ok(accepted) => accepted,
-            Err(_) if core.shared.stopping() => break,
+            Err(_) if core.shared.progress.stopping() => break,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection; trying again");
                 uring::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        if core.shared.stopping() {
+        if core.shared.progress.stopping() {
             // Accepted in the very moment in which the stop began: nobody would look after it.
             break;
         }
@@ -172,7 +170,7 @@ impl Sweeper {
     }
 
     fn sweep(&mut self, core: &Rc<Core>, nonces: Option<&Arc<Nonces>>, accepting: &Cancel) {
-        if core.shared.stopping() && self.deadline.is_none() {
+        if core.shared.progress.stopping() && self.deadline.is_none() {
             self.deadline = Some(Instant::now() + core.settings.drain_timeout);
             accepting.cancel();
             for connection in core.connections.borrow().values() {
@@ -249,10 +247,9 @@ impl Sweeper {
         }
         if !self.drained {
             self.drained = true;
-            core.shared.drained.fetch_add(1, Ordering::AcqRel);
-            core.shared.mesh.wake_all();
+            core.shared.progress.drain();
         }
-        if core.shared.drained.load(Ordering::Acquire) < core.shared.mesh.cores() {
+        if !core.shared.progress.all_drained() {
             return false;
         }
         let block = core.journal.borrow_mut().take(true);
@@ -260,6 +257,8 @@ impl Sweeper {
             core.append_access(block);
             core.flush();
         }
-        core.is_quiet() || core.shared.failed() || self.deadline.is_some_and(|deadline| Instant::now() > deadline)
+        core.is_quiet()
+            || core.shared.progress.failed()
+            || self.deadline.is_some_and(|deadline| Instant::now() > deadline)
     }
 }

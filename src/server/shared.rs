@@ -1,13 +1,13 @@
 //! What all threads of the server see.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam::channel::Sender;
 use rustls::ServerConfig;
 
 use crate::log::{CommitSink, LogError};
-use crate::runtime::Mesh;
+use crate::runtime::{Mesh, Progress};
 use crate::types::Sequence;
 
 use super::letter::{Answers, Questions};
@@ -25,17 +25,10 @@ pub(super) enum Happened {
     ThreadEnded(String),
 }
 
-/// Flags and numbers that any thread may look at. Whoever changes one that a core acts on wakes the core.
+/// What any thread may look at.
 pub(super) struct Shared {
     pub(super) mesh: Arc<Mesh<Questions, Answers>>,
-    /// Everything up to here is on disk.
-    durable: AtomicU64,
-    /// No new connections, no more reading: answer what was accepted and end.
-    stopping: AtomicBool,
-    /// A write failed.
-    failed: AtomicBool,
-    /// Cores whose connections have all ended.
-    pub(super) drained: AtomicUsize,
+    pub(super) progress: Progress<Questions, Answers>,
     /// Connections of all cores.
     pub(super) connections: AtomicUsize,
     /// Commands that were accepted and given up at the end of the drain.
@@ -59,11 +52,8 @@ impl Shared {
         happened: Sender<Happened>,
     ) -> Arc<Shared> {
         Arc::new(Shared {
+            progress: Progress::new(Arc::clone(&mesh)),
             mesh,
-            durable: AtomicU64::new(0),
-            stopping: AtomicBool::new(false),
-            failed: AtomicBool::new(false),
-            drained: AtomicUsize::new(0),
             connections: AtomicUsize::new(0),
             unanswered: AtomicUsize::new(0),
             untaken: AtomicUsize::new(0),
@@ -73,28 +63,6 @@ impl Shared {
             tls: Mutex::new(tls),
             happened,
         })
-    }
-
-    pub(super) fn durable(&self) -> Sequence {
-        Sequence::new(self.durable.load(Ordering::Acquire))
-    }
-
-    pub(super) fn set_durable(&self, up_to: Sequence) {
-        self.durable.fetch_max(up_to.value(), Ordering::AcqRel);
-        self.mesh.wake_all();
-    }
-
-    pub(super) fn stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
-    }
-
-    pub(super) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
-        self.mesh.wake_all();
-    }
-
-    pub(super) fn failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
     }
 
     /// The settings for the next handshake.
@@ -117,7 +85,7 @@ pub(super) struct Sink(pub(super) Arc<Shared>);
 
 impl CommitSink for Sink {
     fn durable(&self, up_to: Sequence) {
-        self.0.set_durable(up_to);
+        self.0.progress.set_durable(up_to);
     }
 
     fn snapshot_complete(&self, snapshot: u64, start: Sequence) {
@@ -129,8 +97,7 @@ impl CommitSink for Sink {
     }
 
     fn failed(&self, error: &LogError) {
-        self.0.failed.store(true, Ordering::Release);
-        self.0.mesh.wake_all();
+        self.0.progress.fail();
         self.0.tell(Happened::Failed(error.to_string()));
     }
 }

@@ -33,10 +33,10 @@ const QUEUED_MAX: usize = 4;
 /// Begins a snapshot of all shards if the last one is old enough. Called on one core only.
 pub(super) fn begin_if_due(core: &Core) {
     let shared = &core.shared;
-    let durable = shared.durable().value();
+    let durable = shared.progress.durable().value();
     let last_start = shared.snapshot_start.load(Ordering::Acquire);
     let open = shared.snapshot_open.load(Ordering::Acquire);
-    if open > 0 || shared.stopping() || durable.saturating_sub(last_start) < core.settings.snapshot_events {
+    if open > 0 || shared.progress.stopping() || durable.saturating_sub(last_start) < core.settings.snapshot_events {
         return;
     }
     shared.snapshot_open.store(shared.mesh.cores(), Ordering::Release);
@@ -53,7 +53,7 @@ pub(super) async fn take(core: Rc<Core>, nonces: std::sync::Arc<Nonces>, number:
     let mut writer = SnapshotWriter::new(number, u16::try_from(core.index).unwrap_or(u16::MAX));
     let mut walk = core.brain.borrow().as_ref().map(|brain| brain.engine.table().walk());
     while let Some(here) = walk {
-        if core.shared.stopping() {
+        if core.shared.progress.stopping() {
             // A snapshot without its end does not count; the next start replays a longer tail.
             return;
         }
@@ -64,7 +64,7 @@ pub(super) async fn take(core: Rc<Core>, nonces: std::sync::Arc<Nonces>, number:
         uring::sleep(PAUSE).await;
     }
     for stripe in (core.index..STRIPES).step_by(cores) {
-        if core.shared.stopping() {
+        if core.shared.progress.stopping() {
             return;
         }
         nonces.visit(stripe, &mut |seen| {
@@ -96,7 +96,8 @@ async fn send(core: &Core, writer: &mut SnapshotWriter) {
     }
     let until = Instant::now() + PATIENCE;
     let is_busy = || core.lane_waiting() > QUEUED_MAX && Instant::now() < until;
-    while (core.unsent_appends() > 0 || is_busy()) && !core.shared.failed() && !core.shared.stopping() {
+    while (core.unsent_appends() > 0 || is_busy()) && !core.shared.progress.failed() && !core.shared.progress.stopping()
+    {
         uring::sleep(PAUSE).await;
         core.flush();
     }

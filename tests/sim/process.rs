@@ -171,6 +171,7 @@ impl Process {
         let mut tables: Vec<Current> = (0..shards).map(|_| Current::new(key)).collect();
         let mut take = |recovered: Recovered<'_>| take_in(recovered, &mut tables, &nonces, key, bug);
         let recovery = store.recover(&mut take, &mut |_, _| ()).map_err(|error| format!("recovery: {error}"))?;
+        nonces.complete(recovery.last_time, now());
         if let Some(damage) = &recovery.snapshot_damage {
             return Err(format!("a crash damaged the snapshot: {damage}"));
         }

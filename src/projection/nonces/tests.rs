@@ -28,18 +28,26 @@ fn a_nonce_belongs_to_the_command_that_used_it() {
     let print = nonces.fingerprint(&register("a.example", "")).unwrap();
     let other = nonces.fingerprint(&register("a.example", "{\"a\":1}")).unwrap();
 
-    assert_eq!(nonces.claim(name, print, at(0)), Claimed::Fresh);
-    assert_eq!(nonces.claim(name, print, at(0)), Claimed::Other { sequence: None }, "claimed, and not settled yet");
+    assert_eq!(nonces.claim(name, print, at(0), at(0)), Claimed::Fresh);
+    assert_eq!(
+        nonces.claim(name, print, at(0), at(0)),
+        Claimed::Other { sequence: None },
+        "claimed, and not settled yet"
+    );
     nonces.release(name);
-    assert_eq!(nonces.claim(name, other, at(1)), Claimed::Fresh, "a denied command leaves its nonce free");
+    assert_eq!(nonces.claim(name, other, at(1), at(1)), Claimed::Fresh, "a denied command leaves its nonce free");
     nonces.settle(name, Sequence::new(7), at(1));
-    assert_eq!(nonces.claim(name, other, at(2)), Claimed::Same { sequence: Sequence::new(7), time: at(1) });
+    assert_eq!(nonces.claim(name, other, at(2), at(2)), Claimed::Same { sequence: Sequence::new(7), time: at(1) });
     let other_use = Claimed::Other { sequence: Some(Sequence::new(7)) };
-    assert_eq!(nonces.claim(name, print, at(2)), other_use);
+    assert_eq!(nonces.claim(name, print, at(2), at(2)), other_use);
     assert_ne!(nonces.name("bob", nonce.as_str()), name, "another principal's nonce is another nonce");
 
-    assert_eq!(nonces.claim(name, other, at(602)), Claimed::Same { sequence: Sequence::new(7), time: at(1) });
-    assert_eq!(nonces.claim(name, print, at(603)), Claimed::Fresh, "forgotten when no repetition is acceptable");
+    assert_eq!(nonces.claim(name, other, at(602), at(602)), Claimed::Same { sequence: Sequence::new(7), time: at(1) });
+    assert_eq!(
+        nonces.claim(name, print, at(603), at(603)),
+        Claimed::Fresh,
+        "forgotten when no repetition is acceptable"
+    );
 }
 
 #[test]
@@ -61,21 +69,21 @@ fn the_log_gives_the_memory_back() {
     let name = nonces.name("bob", nonce.as_str());
     let print = nonces.fingerprint(&command).unwrap();
     let known = Claimed::Same { sequence: Sequence::new(9), time: at(10) };
-    assert_eq!(nonces.claim(name, print, at(30)), known);
+    assert_eq!(nonces.claim(name, print, at(30), at(30)), known);
 
     let copy = Nonces::new(KEY, 1000);
     (0..STRIPES).for_each(|stripe| nonces.visit(stripe, &mut |seen| copy.remember(seen, at(40))));
-    assert_eq!(copy.claim(name, print, at(40)), known, "a snapshot gives it back too");
+    assert_eq!(copy.claim(name, print, at(40), at(40)), known, "a snapshot gives it back too");
 
     let removal = Command::Remove { subject: subject.clone() };
     let print = nonces.fingerprint(&removal).unwrap();
     let removed = Used { sequence: Sequence::new(10), attributes: None, ..used };
     let fresh = Nonces::new(KEY, 1000);
     fresh.apply(&removed, at(20));
-    assert_eq!(fresh.claim(name, print, at(30)), Claimed::Same { sequence: Sequence::new(10), time: at(10) });
+    assert_eq!(fresh.claim(name, print, at(30), at(30)), Claimed::Same { sequence: Sequence::new(10), time: at(10) });
     let late = Nonces::new(KEY, 1000);
     late.apply(&removed, at(612));
-    assert_eq!(late.claim(name, print, at(612)), Claimed::Fresh, "what is too old is not remembered");
+    assert_eq!(late.claim(name, print, at(612), at(612)), Claimed::Fresh, "what is too old is not remembered");
 }
 
 #[test]
@@ -90,24 +98,25 @@ fn of_two_uses_the_younger_counts_in_whatever_order_they_come() {
         let nonces = Nonces::new(KEY, 1000);
         order.iter().for_each(|sequence| nonces.remember(seen(*sequence), at(20)));
         let known = Claimed::Same { sequence: Sequence::new(8), time: at(8) };
-        assert_eq!(nonces.claim(5, 8, at(20)), known, "{order:?}");
+        assert_eq!(nonces.claim(5, 8, at(20), at(20)), known, "{order:?}");
     }
 }
 
 proptest! {
-    /// Against a plain map that forgets at once, with times that go on by chance.
+    /// Against a plain map that forgets at once, with times that go on by chance, and commands that were made whenever
+    /// the window allows.
     #[test]
     fn the_memory_is_a_map_of_what_is_not_over(
-        moves in prop::collection::vec((0..12_u128, 0..3_u64, 0..200_u64, any::<bool>()), 1..300),
+        moves in prop::collection::vec((0..12_u128, 0..3_u64, 0..200_u64, 0..=600_u64, any::<bool>()), 1..300),
     ) {
         let nonces = Nonces::new(KEY, 100_000);
         let mut model: BTreeMap<u128, (u64, Sequence, Timestamp)> = BTreeMap::new();
-        let mut second = 0;
-        for (number, (nonce, print, later, denied)) in (1..).zip(moves) {
+        let mut second = REPLAY_WINDOW_S;
+        for (number, (nonce, print, later, made, denied)) in (1..).zip(moves) {
             second += later;
             let (nonce, now, sequence) = (nonce << 90 | nonce, at(second), Sequence::new(number));
             model.retain(|_, (_, _, used)| used.unix_ms() + REMEMBERED_MS >= now.unix_ms());
-            let claimed = nonces.claim(nonce, print, now);
+            let claimed = nonces.claim(nonce, print, at(second + made - REPLAY_WINDOW_S), now);
             match model.get(&nonce) {
                 Some((known, sequence, time)) if *known == print => {
                     prop_assert_eq!(claimed, Claimed::Same { sequence: *sequence, time: *time });
@@ -132,6 +141,66 @@ proptest! {
     }
 }
 
+proptest! {
+    /// Wherever the clock is set, and however often the server starts anew from a snapshot.
+    #[test]
+    fn no_command_takes_effect_twice(
+        moves in prop::collection::vec((0..40_usize, -900..900_i64, 0..=600_u64, 0..8_u8), 1..200),
+    ) {
+        let mut nonces = Nonces::new(KEY, 100_000);
+        let mut commands: Vec<(u128, Timestamp, bool)> = Vec::new();
+        let (mut second, mut last) = (10_000_u64, Timestamp::ZERO);
+        for (number, (which, passed, made, what)) in (1..).zip(moves) {
+            second = second.saturating_add_signed(passed).max(REPLAY_WINDOW_S);
+            let now = at(second);
+            if what == 0 {
+                let copy = Nonces::new(KEY, 100_000);
+                (0..STRIPES).for_each(|stripe| nonces.visit(stripe, &mut |seen| copy.remember(seen, now)));
+                copy.complete(last, now);
+                nonces = copy;
+                continue;
+            }
+            if which >= commands.len() {
+                // Few stripes, so that what one forgets concerns others.
+                let nonce = u128::from(number) << 40 | u128::from(number % 3);
+                commands.push((nonce, at(second + made - REPLAY_WINDOW_S), false));
+            }
+            let which = which.min(commands.len() - 1);
+            let (nonce, made, happened) = &mut commands[which];
+            if now.unix_s().abs_diff(made.unix_s()) > REPLAY_WINDOW_S {
+                continue;
+            }
+            match nonces.claim(*nonce, 1, *made, now) {
+                Claimed::Fresh => {
+                    prop_assert!(!*happened, "made at {made:?}, and now again at {now:?}");
+                    if what == 1 {
+                        nonces.release(*nonce);
+                    } else {
+                        last = last.max(now);
+                        nonces.settle(*nonce, Sequence::new(number), last);
+                        *happened = true;
+                    }
+                }
+                Claimed::Same { .. } => prop_assert!(*happened),
+                Claimed::Forgotten => {}
+                other => prop_assert!(false, "{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_back_brings_no_nonce_back() {
+    let nonces = Nonces::new(KEY, 1000);
+    assert_eq!(nonces.claim(64, 1, at(240), at(0)), Claimed::Fresh);
+    nonces.settle(64, Sequence::new(1), at(0));
+    assert_eq!(nonces.claim(128, 1, at(602), at(602)), Claimed::Fresh);
+    nonces.release(128);
+    assert_eq!(nonces.claim(64, 1, at(240), at(540)), Claimed::Forgotten);
+    assert_eq!(nonces.claim(128, 1, at(300), at(540)), Claimed::Forgotten, "nobody knows whether it was another");
+    assert_eq!(nonces.claim(128, 1, at(301), at(540)), Claimed::Fresh, "what is younger was never forgotten");
+}
+
 #[test]
 fn what_is_over_does_not_stay() {
     const EACH_SECOND: u64 = 100;
@@ -143,13 +212,13 @@ fn what_is_over_does_not_stay() {
     };
     let name = |number| nonces.hash_of(&[&u64::to_string(&number)]) & NAME_MASK;
     for number in 0..2000 * EACH_SECOND {
-        nonces.claim(name(number), 1, at(number / EACH_SECOND));
+        nonces.claim(name(number), 1, at(number / EACH_SECOND), at(number / EACH_SECOND));
         nonces.settle(name(number), Sequence::new(1), at(number / EACH_SECOND));
     }
     let live = 601 * EACH_SECOND;
     assert!((live..2 * live).contains(&remembered()), "{} of {live}", remembered());
     for number in 0..40_000 {
-        nonces.claim(name(number), 1, at(3000 + number));
+        nonces.claim(name(number), 1, at(3000 + number), at(3000 + number));
         nonces.release(name(number));
     }
     assert!(remembered() < live / 100, "a burst is forgotten by what little comes behind it: {}", remembered());
@@ -160,12 +229,12 @@ fn memory_is_bounded() {
     let nonces = Nonces::new(KEY, 64);
     let mut full = 0;
     for n in 0..1000_u128 {
-        match nonces.claim(n, 1, at(0)) {
+        match nonces.claim(n, 1, at(0), at(0)) {
             Claimed::Fresh => nonces.settle(n, Sequence::new(1), at(0)),
             Claimed::Full => full += 1,
             other => panic!("{other:?}"),
         }
     }
     assert_eq!(full, 1000 - 64);
-    assert_eq!(nonces.claim(5000, 1, at(700)), Claimed::Fresh, "forgetting makes room");
+    assert_eq!(nonces.claim(5000, 1, at(700), at(700)), Claimed::Fresh, "forgetting makes room");
 }
