@@ -202,6 +202,7 @@ fn an_entity_that_changes_does_not_eat_memory() {
 
 /// The memory of a million entities is a promise, so its measure is a test.
 #[test]
+#[cfg_attr(miri, ignore = "too much for an interpreter")]
 fn an_entity_takes_few_bytes() {
     const ENTITIES: usize = 200_000;
     let mut table = Current::new(KEY);

@@ -1,6 +1,8 @@
 //! Small scenes in which the threads of the product meet, in every order of events: what must hold in each, and which
 //! fault must break it.
 
+#![allow(clippy::unwrap_used, reason = "a scene that cannot be set up fails")]
+
 use std::io::Read as _;
 use std::sync::Arc;
 
@@ -101,6 +103,7 @@ fn news() {
 
 /// The committer writes, syncs, and publishes how far the log is durable. A core that sleeps in between hears of it, and
 /// what it hears of is there.
+#[allow(clippy::arc_with_non_send_sync, reason = "that is what loom watches, in the compiler's place")]
 fn publication() {
     let (mesh, ears) = Mesh::<u64, u64>::new(1).unwrap();
     let progress = Arc::new(Progress::new(Arc::clone(&mesh)));
