@@ -4,8 +4,12 @@
 //! companion on one-time tokens demands, O1 to O20 what it leaves open, C1 to C4 where it contradicts itself, T1 to T14
 //! traps that are worth a test of their own. An id names the tests that show it, or says why there is none yet, or
 //! both where a part is missing. A test is named by its path: `it::...` stands under `tests/it`, all else under `src`.
+//!
+//! Beside the ledger, `corpora` replays what fuzzing has found.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod corpora;
 
 use std::collections::BTreeMap;
 use std::fs;
