@@ -21,6 +21,9 @@ pub mod errors {}
 #[doc = include_str!("flow.md")]
 pub mod flow {}
 
+#[doc = include_str!("fuzzing.md")]
+pub mod fuzzing {}
+
 #[doc = include_str!("glossary.md")]
 pub mod glossary {}
 
