@@ -76,12 +76,12 @@ impl Tree {
         }
     }
 
-    /// Whether a number somewhere may have been spelled as an integer beyond 64 bits, which `serde_json` rounds.
-    pub fn has_vast_number(&self) -> bool {
+    /// Whether some double is as far from zero as `least`, or farther.
+    pub fn has_number_from(&self, least: f64) -> bool {
         match self {
-            Tree::Double(value) => value.abs() >= 9.2e18,
-            Tree::Array(elements) => elements.iter().any(Tree::has_vast_number),
-            Tree::Object(members) => members.iter().any(|member| member.1.has_vast_number()),
+            Tree::Double(value) => value.abs() >= least,
+            Tree::Array(elements) => elements.iter().any(|element| element.has_number_from(least)),
+            Tree::Object(members) => members.iter().any(|member| member.1.has_number_from(least)),
             _ => false,
         }
     }
