@@ -48,10 +48,10 @@ impl Format {
     /// Guesses by the file's name, then by its first line that is neither blank nor a comment.
     pub fn guess(path: &Path, first_line: &str) -> Format {
         let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let is_ipsum = || ipsum(first_line.trim()).is_ok();
-        if name.ends_with(".jsonl") || name.ends_with(".ndjson") || first_line.trim_start().starts_with('{') {
+        let first_line = bare(first_line);
+        if name.ends_with(".jsonl") || name.ends_with(".ndjson") || first_line.starts_with('{') {
             Format::Jsonl
-        } else if is_ipsum() {
+        } else if ipsum(first_line).is_ok() {
             Format::Ipsum
         } else {
             Format::Lines
@@ -64,7 +64,7 @@ impl Format {
     /// What is wrong with the line.
     pub fn read(self, line: &[u8], default_kind: Option<&str>) -> Result<Option<Parsed>, String> {
         let line = std::str::from_utf8(line).map_err(|_| "the line is not UTF-8".to_owned())?;
-        let line = line.trim_start_matches('\u{feff}').trim();
+        let line = bare(line);
         if is_silent(line) {
             return Ok(None);
         }
@@ -85,8 +85,14 @@ impl Format {
     }
 }
 
-/// Whether a trimmed line is blank or a comment.
+/// What a line says: without space around it, and without the mark that some editors begin a file with.
+fn bare(line: &str) -> &str {
+    line.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace()).trim_end()
+}
+
+/// Whether a line is blank or a comment.
 pub fn is_silent(line: &str) -> bool {
+    let line = bare(line);
     line.is_empty() || line.starts_with('#')
 }
 
@@ -150,6 +156,13 @@ mod tests {
             for format in [Format::Jsonl, Format::Lines, Format::Ipsum] {
                 let _ = format.read(&line, None);
                 let _ = format.read(text.as_bytes(), Some("ip"));
+            }
+        }
+
+        #[test]
+        fn a_guessed_format_reads_the_line(line in "[\u{feff}\t #{9a]{0,6}") {
+            if Format::guess(Path::new("list"), &line) == Format::Ipsum {
+                prop_assert!(Format::Ipsum.read(line.as_bytes(), None).is_ok());
             }
         }
 
@@ -237,6 +250,8 @@ mod tests {
             ("ipsum.txt", "192.0.2.1", Format::Lines),
             ("names.txt", "example.com", Format::Lines),
             ("names", "", Format::Lines),
+            ("marked", "\u{feff}{", Format::Jsonl),
+            ("marked", "\u{feff}\t9", Format::Lines),
         ] {
             assert_eq!(Format::guess(Path::new(name), first_line), expected, "{name} {first_line}");
         }

@@ -76,11 +76,10 @@ impl Survey {
             survey.bytes += length;
             if !guessed {
                 let text = String::from_utf8_lossy(&line);
-                let text = text.trim_start_matches('\u{feff}').trim();
-                if is_silent(text) {
+                if is_silent(&text) {
                     continue;
                 }
-                survey.format = Format::guess(path, text);
+                survey.format = Format::guess(path, &text);
                 guessed = true;
             }
             survey.count(&line);
