@@ -17,6 +17,7 @@ mod harness;
 mod hostile;
 mod import;
 mod lifecycle;
+mod linear;
 mod once;
 mod order;
 mod pressure;

@@ -11,7 +11,7 @@ fn logged(line: &str, name: &str) -> String {
 }
 
 /// The state hash and the sequence of the log's last event, as the server says them in the line with `text`.
-fn state(server: &Server, text: &str) -> (String, String) {
+pub fn state(server: &Server, text: &str) -> (String, String) {
     let line = server.await_log(text);
     (logged(&line, "state_hash"), logged(&line, "sequence"))
 }
