@@ -15,7 +15,7 @@ use super::fields::Malformed;
 pub enum LogError {
     /// Stored bytes are not what was written.
     Corrupt {
-        /// The place in the log, or the first one affected.
+        /// The place in the log, or the first one affected; zero where no place can be named.
         sequence: Sequence,
         /// What is damaged, and how.
         what: String,
@@ -62,6 +62,11 @@ pub enum LogError {
         /// What was found there.
         what: String,
     },
+    /// A power loss tore the last write, and a reader changes nothing.
+    Torn {
+        /// The database.
+        path: PathBuf,
+    },
     /// The processor is older than the program.
     Processor {
         /// The instructions that it lacks.
@@ -97,35 +102,23 @@ impl LogError {
 impl fmt::Display for LogError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LogError::Corrupt { sequence, what } => write!(
-                f,
-                "the log is damaged at sequence {sequence}: {what}. `repsec log verify` lists all damage; restore the data directory from a copy, and keep this one for analysis"
-            ),
+            LogError::Corrupt { sequence, what } => {
+                match *sequence {
+                    Sequence::ZERO => write!(f, "the store is damaged: {what}. Restore")?,
+                    _ => write!(
+                        f,
+                        "the log is damaged at sequence {sequence}: {what}. `repsec log verify` lists all damage; restore"
+                    )?,
+                }
+                f.write_str(" the data directory from a copy, and keep this one for analysis")
+            }
             LogError::Io { doing, detail } => {
                 write!(
                     f,
                     "{doing} failed: {detail}. Check free space, permissions and the health of the disk, then start again"
                 )
             }
-            LogError::Path { doing, path, kind, detail } => {
-                write!(f, "cannot {doing} {}: ", path.display())?;
-                match kind {
-                    io::ErrorKind::PermissionDenied => {
-                        let needed = if *doing == "read" { "read" } else { "write" };
-                        write!(
-                            f,
-                            "permission denied. Run as a user who may {needed} there, or name another directory with --data"
-                        )
-                    }
-                    io::ErrorKind::ReadOnlyFilesystem => {
-                        f.write_str("the file system is read-only. Name another directory with --data")
-                    }
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-                        write!(f, "{detail}. Check the path, or name another directory with --data")
-                    }
-                    _ => write!(f, "{detail}. Check free space and the health of the disk, then start again"),
-                }
-            }
+            LogError::Path { doing, path, kind, detail } => fmt_path(f, doing, path, *kind, detail),
             LogError::Version { found, supported } => write!(
                 f,
                 "the store has format {found}, and this program reads formats up to {supported}: use the program that wrote it, or a newer one"
@@ -143,6 +136,11 @@ impl fmt::Display for LogError {
                 "{} is not a data directory of repsec ({what}): name another one, or an empty one",
                 path.display()
             ),
+            LogError::Torn { path } => write!(
+                f,
+                "the last write to {} was torn, as a power loss does it: start the server once, which drops what was torn and had never been answered, then try again",
+                path.display()
+            ),
             LogError::Processor { lacks } => write!(
                 f,
                 "this processor lacks the instructions {lacks}, which RocksDB's checksums need: use one of 2010 or later"
@@ -158,6 +156,24 @@ impl fmt::Display for LogError {
                 f.write_str("an earlier write failed, so nothing more is written: restart, which keeps what is on disk")
             }
         }
+    }
+}
+
+/// What could not be done at a path, with advice for its cause.
+fn fmt_path(f: &mut fmt::Formatter<'_>, doing: &str, path: &Path, kind: io::ErrorKind, detail: &str) -> fmt::Result {
+    write!(f, "cannot {doing} {}: ", path.display())?;
+    match kind {
+        io::ErrorKind::PermissionDenied => {
+            let needed = if doing == "read" { "read" } else { "write" };
+            write!(f, "permission denied. Run as a user who may {needed} there, or name another directory with --data")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            f.write_str("the file system is read-only. Name another directory with --data")
+        }
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
+            write!(f, "{detail}. Check the path, or name another directory with --data")
+        }
+        _ => write!(f, "{detail}. Check free space and the health of the disk, then start again"),
     }
 }
 

@@ -27,6 +27,7 @@ pub mod batch;
 #[cfg(test)]
 mod battery;
 mod chain;
+mod closing;
 pub mod committer;
 pub mod error;
 pub mod fields;
@@ -45,6 +46,7 @@ mod schema;
 pub mod snapshot;
 pub mod stat;
 pub mod store;
+mod torn;
 pub mod verify;
 pub mod writes;
 

@@ -5,19 +5,21 @@
 //!
 //! The entity index is not written by commits: whole tables of it are built beside the database and taken in.
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRawIterator, DBRecoveryMode, FlushOptions, IngestExternalFileOptions, Options, ReadOptions, SliceTransform,
-    SstFileWriter, WriteBatch, WriteOptions,
+    DBRawIterator, DBRecoveryMode, ErrorKind, FlushOptions, IngestExternalFileOptions, Options, ReadOptions,
+    SliceTransform, SstFileWriter, WriteBatch, WriteOptions,
 };
 
+use crate::types::Sequence;
+
 use super::writes::{Area, Scan, Write, Writes};
-use super::{Log, LogError, Visit};
+use super::{Log, LogError, Visit, closing, torn};
 
 /// Bytes of a key of the entity index that name the entity.
 const ENTITY_PREFIX_BYTES: usize = 16;
@@ -42,13 +44,25 @@ const READ_AHEAD_BYTES: usize = 2 << 20;
 /// A table that is being built. What a crash leaves of it is written over.
 const NEW_TABLE: &str = "table.new";
 
+/// A torn write may hide that a table is missing.
+const MENDS_MAX: u32 = 2;
+
 /// The open database.
 pub(super) struct RocksLog {
     db: DB,
     path: PathBuf,
     cache: Cache,
     read_only: bool,
+    torn: bool,
     failed: AtomicBool,
+}
+
+/// Why the database does not open.
+enum Refusal {
+    /// Its files are not as they should be.
+    Corrupt(LogError),
+    /// Anything else.
+    Other(LogError),
 }
 
 impl RocksLog {
@@ -61,21 +75,25 @@ impl RocksLog {
     pub(super) fn open(path: &Path, read_only: bool) -> Result<RocksLog, LogError> {
         fit_processor()?;
         let cache = Cache::new_lru_cache(BLOCK_CACHE_BYTES);
+        closing::check(path)?;
+        let (mut tries, mut torn) = (0, false);
+        let db = loop {
+            match open_database(path, read_only, &cache) {
+                Ok(db) => break db,
+                Err(Refusal::Corrupt(error)) if tries < MENDS_MAX => torn |= mend(path, read_only, error)?,
+                Err(Refusal::Corrupt(error) | Refusal::Other(error)) => return Err(error),
+            }
+            tries += 1;
+        };
         if !read_only {
             remove_new_table(path)?;
         }
-        let options = database_options(is_incomplete(path)?);
-        let families = Area::ALL.map(|area| ColumnFamilyDescriptor::new(area.name(), area_options(area, &cache)));
-        let opened = if read_only {
-            DB::open_cf_descriptors_read_only(&options, path, families, false)
-        } else {
-            DB::open_cf_descriptors(&options, path, families)
-        };
-        match opened {
-            Ok(db) => Ok(RocksLog { db, path: path.to_owned(), cache, read_only, failed: AtomicBool::new(false) }),
-            Err(error) if is_lock_conflict(&error) => Err(LogError::Locked { path: path.to_owned() }),
-            Err(error) => Err(LogError::io("opening the database", &error)),
-        }
+        Ok(RocksLog { db, path: path.to_owned(), cache, read_only, torn, failed: AtomicBool::new(false) })
+    }
+
+    /// Whether the end of a file was cut off when it was opened, as a power loss had torn it.
+    pub(super) fn was_torn(&self) -> bool {
+        self.torn
     }
 
     fn family(&self, area: Area) -> Result<&ColumnFamily, LogError> {
@@ -113,31 +131,81 @@ impl Drop for RocksLog {
             return;
         }
         let families: Vec<&ColumnFamily> = Area::ALL.iter().filter_map(|area| self.family(*area).ok()).collect();
-        let _ = self.db.flush_cfs_opt(&families, &FlushOptions::default());
+        let flushed = self.db.flush_cfs_opt(&families, &FlushOptions::default());
+        self.db.cancel_all_background_work(true);
+        if flushed.is_ok() {
+            let _ = closing::leave(&self.path);
+        }
     }
 }
 
+fn open_database(path: &Path, read_only: bool, cache: &Cache) -> Result<DB, Refusal> {
+    let options = database_options(is_incomplete(path)?);
+    let families = Area::ALL.map(|area| ColumnFamilyDescriptor::new(area.name(), area_options(area, cache)));
+    let opened = if read_only {
+        DB::open_cf_descriptors_read_only(&options, path, families, false)
+    } else {
+        DB::open_cf_descriptors(&options, path, families)
+    };
+    opened.map_err(|error| refusal(path, &error))
+}
+
+fn refusal(path: &Path, error: &rocksdb::Error) -> Refusal {
+    if is_lock_conflict(error) {
+        return Refusal::Other(LogError::Locked { path: path.to_owned() });
+    }
+    if error.kind() == ErrorKind::Corruption {
+        let what = format!("the database in {} does not open: {error}", path.display());
+        return Refusal::Corrupt(LogError::Corrupt { sequence: Sequence::ZERO, what });
+    }
+    Refusal::Other(LogError::io("opening the database", error))
+}
+
 /// Whether column families are still to be made: nothing is there yet, or a crash interrupted the creation.
-fn is_incomplete(path: &Path) -> Result<bool, LogError> {
+fn is_incomplete(path: &Path) -> Result<bool, Refusal> {
     if !RocksLog::exists(path) {
         return Ok(true);
     }
-    let names = DB::list_cf(&Options::default(), path).map_err(|error| LogError::io("opening the database", &error))?;
+    let names = DB::list_cf(&Options::default(), path).map_err(|error| refusal(path, &error))?;
     let ours = |name: &String| name == "default" || Area::ALL.iter().any(|area| area.name() == name);
     if let Some(other) = names.iter().find(|name| !ours(name)) {
-        return Err(LogError::NotAStore {
-            path: path.to_owned(),
-            what: format!("its database has a family `{other}`"),
-        });
+        let what = format!("its database has a family `{other}`");
+        return Err(Refusal::Other(LogError::NotAStore { path: path.to_owned(), what }));
     }
     Ok(names.len() <= Area::ALL.len())
+}
+
+/// Mends what a power loss or a failed sync has left, and says whether a torn write was dropped; or gives the error back.
+fn mend(path: &Path, read_only: bool, error: LogError) -> Result<bool, LogError> {
+    let missing = missing_table(path, &error.to_string());
+    let torn = torn::find(path).unwrap_or_default();
+    if missing.is_none() && torn.is_empty() {
+        return Err(error);
+    }
+    if read_only {
+        return Err(LogError::Torn { path: path.to_owned() });
+    }
+    let mended = match &missing {
+        Some(table) => fs::hard_link(path.join(NEW_TABLE), table).and_then(|()| File::open(path)?.sync_all()),
+        None => torn::cut(&torn),
+    };
+    mended.map_err(|why| LogError::path("mend", path, &why))?;
+    Ok(missing.is_none())
+}
+
+/// The table that RocksDB misses, if it may be the one that was last taken in. When that fails at the sync of the
+/// manifest, RocksDB deletes the table, which the manifest may name all the same; but under its first name it is
+/// still there. A wrong one would not have the length that the manifest tells.
+fn missing_table(path: &Path, error: &str) -> Option<PathBuf> {
+    let named = error.split(['/', ' ', ':']).filter(|word| word.ends_with(".sst")).map(|word| path.join(word));
+    named.into_iter().find(|table| !table.exists() && path.join(NEW_TABLE).exists())
 }
 
 /// Removes what a crash may have left of a table that was being built.
 fn remove_new_table(path: &Path) -> Result<(), LogError> {
     let file = path.join(NEW_TABLE);
     match fs::remove_file(&file) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(LogError::path("remove", &file, &error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LogError::path("remove", &file, &error)),
         _ => Ok(()),
     }
 }

@@ -50,12 +50,20 @@ pub struct Store {
 struct Inner {
     log: Box<dyn Log>,
     identity: Identity,
-    path: Option<PathBuf>,
-    read_only: bool,
     failed: AtomicBool,
     /// The part of the index that is not on disk.
     tail: Tail,
-    // Held after `log`, since fields are dropped in order: the database closes before another process may open it.
+    // Behind `log`, since fields are dropped in order: the database closes before another process may open it.
+    place: Place,
+}
+
+/// Where a store is, and how it was opened.
+struct Place {
+    /// The data directory; `None` for a store in memory.
+    path: Option<PathBuf>,
+    read_only: bool,
+    was_torn: bool,
+    /// Held as long as it is open.
     _lock: Option<File>,
 }
 
@@ -122,7 +130,8 @@ impl Store {
         }
         let lock = lock(path, options.read_only)?;
         let log = RocksLog::open(&database, options.read_only)?;
-        Store::assemble(Box::new(log), Some(path.to_owned()), options.read_only, lock)
+        let (read_only, was_torn) = (options.read_only, log.was_torn());
+        Store::assemble(Box::new(log), Place { path: Some(path.to_owned()), read_only, was_torn, _lock: lock })
     }
 
     /// A store that lives as long as its clones do.
@@ -138,23 +147,17 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub fn with_log(log: Box<dyn Log>) -> Result<Store, LogError> {
-        Store::assemble(log, None, false, None)
+        Store::assemble(log, Place { path: None, read_only: false, was_torn: false, _lock: None })
     }
 
-    fn assemble(
-        log: Box<dyn Log>,
-        path: Option<PathBuf>,
-        read_only: bool,
-        lock: Option<File>,
-    ) -> Result<Store, LogError> {
+    fn assemble(log: Box<dyn Log>, place: Place) -> Result<Store, LogError> {
         let mut stored = None;
         log.read(Area::Meta, IDENTITY, &mut |bytes| stored = Some(Identity::decode(bytes)))?;
         let identity = match stored {
             Some(identity) => identity?,
-            None => create_identity(&*log, path.as_deref(), read_only)?,
+            None => create_identity(&*log, place.path.as_deref(), place.read_only)?,
         };
-        let inner =
-            Inner { log, identity, path, read_only, failed: AtomicBool::new(false), tail: Tail::new(), _lock: lock };
+        let inner = Inner { log, identity, failed: AtomicBool::new(false), tail: Tail::new(), place };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -165,7 +168,12 @@ impl Store {
 
     /// The data directory; `None` for a store in memory.
     pub fn path(&self) -> Option<&Path> {
-        self.inner.path.as_deref()
+        self.inner.place.path.as_deref()
+    }
+
+    /// Whether a write that a power loss had torn was dropped when it was opened. Nobody had been told of it.
+    pub fn was_torn(&self) -> bool {
+        self.inner.place.was_torn
     }
 
     /// Where the log ends.
@@ -194,7 +202,7 @@ impl Store {
     }
 
     fn may_write(&self) -> Result<(), LogError> {
-        if self.inner.read_only {
+        if self.inner.place.read_only {
             Err(LogError::ReadOnly)
         } else if self.inner.failed.load(Ordering::Acquire) {
             Err(LogError::Failed)
@@ -259,20 +267,38 @@ fn check_vacant(path: &Path, create: bool) -> Result<(), LogError> {
     for entry in entries {
         let entry = entry.map_err(|error| LogError::path("read", path, &error))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let is_empty_database = name == DATABASE
-            && match fs::read_dir(entry.path()) {
-                Ok(mut inside) => inside.next().is_none(),
-                // It may well be a store, of another user.
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
-                    return Err(LogError::path("read", &entry.path(), &error));
-                }
-                Err(_) => false,
-            };
-        if !is_empty_database && !OTHERS.contains(&&*name) && !name.starts_with('.') {
+        let is_begun = name == DATABASE && is_begun(&entry.path())?;
+        if !is_begun && !OTHERS.contains(&&*name) && !name.starts_with('.') {
             return Err(LogError::NotAStore { path: path.to_owned(), what: format!("it holds `{name}`") });
         }
     }
     if create { Ok(()) } else { Err(LogError::Missing { path: path.to_owned() }) }
+}
+
+/// Whether this is the directory of a database whose creation was interrupted: no commit was ever made in it.
+fn is_begun(database: &Path) -> Result<bool, LogError> {
+    let entries = match fs::read_dir(database) {
+        Ok(entries) => entries,
+        // It may well be a store, of another user.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            return Err(LogError::path("read", database, &error));
+        }
+        Err(_) => return Ok(false),
+    };
+    let (mut begun, mut data) = (true, false);
+    for entry in entries {
+        let name = entry.map_err(|error| LogError::path("read", database, &error))?.file_name();
+        let name = name.to_string_lossy();
+        data |= [".sst", ".blob", ".log"].iter().any(|end| name.ends_with(end));
+        begun &= ["LOCK", "LOG", "IDENTITY", "MANIFEST-000001"].contains(&&*name)
+            || name.starts_with("LOG.old.")
+            || name.ends_with(".dbtmp");
+    }
+    if data {
+        let what = format!("{} holds data, and lacks the file CURRENT, with which RocksDB begins", database.display());
+        return Err(LogError::Corrupt { sequence: Sequence::ZERO, what });
+    }
+    Ok(begun)
 }
 
 /// Creates the data directory and that of its database, both for their owner alone: they hold the hash key and all

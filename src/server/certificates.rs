@@ -121,8 +121,12 @@ fn make() -> Result<Made, rcgen::Error> {
     Ok(Made { authority: authority.pem(), chain: certificate.pem(), key: key.serialize_pem() })
 }
 
+/// Puts a file in its place whole: whatever power loss comes, it is there with its text, or it is not there.
 fn write_file(path: &Path, text: &str, mode: u32) -> io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(path)?;
+    let new = path.with_extension("new");
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()
+    file.sync_all()?;
+    fs::rename(new, path)?;
+    path.parent().map_or(Ok(()), |directory| fs::File::open(directory)?.sync_all())
 }

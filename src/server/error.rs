@@ -61,7 +61,12 @@ impl fmt::Display for StartError {
         match self {
             StartError::Log(error) => error.fmt(f),
             StartError::Certificate { file, why } => {
-                write!(f, "the certificate or key in {} cannot be used: {why}", file.display())
+                write!(
+                    f,
+                    "the certificate or key in {} cannot be used: {why}. Mend it, or name others with --cert and \
+                     --key; what --dev has made may be removed, and is made anew",
+                    file.display()
+                )
             }
             StartError::NoCertificate => f.write_str(
                 "no certificate: name one with --cert FILE and --key FILE (or [tls] in the configuration), \
@@ -87,7 +92,12 @@ impl fmt::Display for StartError {
                 "the kernel gave no {driver} event loop: {source}. If this is a container, allow io_uring and more \
                  locked memory (ulimit -l), or start with --io epoll",
             ),
-            StartError::Io { doing, path, source } => write!(f, "cannot {doing} in {}: {source}", path.display()),
+            StartError::Io { doing, path, source } => write!(
+                f,
+                "cannot {doing} in {}: {source}. Check permissions, free space and the limit of open files, then start \
+                 again",
+                path.display()
+            ),
         }
     }
 }

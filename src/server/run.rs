@@ -62,6 +62,9 @@ pub fn run(settings: Settings) -> Result<Ended, StartError> {
         return Err(StartError::NoCertificate);
     }
     let store = Store::open(&settings.data, OpenOptions { create: true, read_only: false })?;
+    if store.was_torn() {
+        tracing::info!("a power loss had torn the last write; it was dropped, and had never been answered");
+    }
     let files = certificate_files(&settings)?;
     let tls = certificates::server_config(&files)?;
     let sockets = listener::open(settings.listen, settings.shards)?;

@@ -155,7 +155,78 @@ fn damage_before_the_tail_of_the_write_ahead_log_is_an_error() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(wal, bytes).unwrap();
-    assert!(matches!(Store::open(image.path(), WRITE).err(), Some(LogError::Io { .. })));
+    assert!(matches!(Store::open(image.path(), WRITE).err(), Some(LogError::Corrupt { .. })));
+}
+
+/// The disk kept some sectors of the last commit and not others, in a file of full length.
+#[test]
+fn a_commit_that_lacks_a_sector_is_dropped_and_no_other() {
+    let image = tempfile::tempdir().unwrap();
+    let (events, wal) = crash_image(image.path());
+    let mut bytes = fs::read(&wal).unwrap();
+    let last = bytes.len() - bytes.len() % 512;
+    bytes[last..].fill(0);
+    fs::write(wal, bytes).unwrap();
+    let reader = OpenOptions { create: false, read_only: true };
+    let refused = Store::open(image.path(), reader).err().unwrap();
+    assert!(matches!(refused, LogError::Torn { .. }) && refused.to_string().contains("start the server"), "{refused}");
+    let store = Store::open(image.path(), WRITE).unwrap();
+    assert!(store.was_torn());
+    let left = replayed(&store).unwrap();
+    assert_eq!(left, events[..left.len()]);
+    assert!((1..9).contains(&left.len()), "the last commit is gone, and no other: {}", left.len());
+    assert_eq!(store.verify(&mut |_, _| ()).unwrap().findings, []);
+    drop(store);
+    assert!(!Store::open(image.path(), WRITE).unwrap().was_torn(), "it was cut off for good");
+}
+
+/// RocksDB deletes a table that it could not take in, and its list may name it all the same.
+#[test]
+fn a_table_whose_taking_in_failed_is_put_back() {
+    let image = tempfile::tempdir().unwrap();
+    let (events, _) = crash_image(image.path());
+    drop(Store::open(image.path(), WRITE).unwrap());
+    let database = image.path().join("log");
+    let files = fs::read_dir(&database).unwrap().map(|entry| entry.unwrap().path());
+    let table = files.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "sst")).unwrap();
+    fs::rename(&table, database.join("table.new")).unwrap();
+    let reader = OpenOptions { create: false, read_only: true };
+    assert!(matches!(Store::open(image.path(), reader).err(), Some(LogError::Torn { .. })));
+    let store = Store::open(image.path(), WRITE).unwrap();
+    assert_eq!(replayed(&store).unwrap(), events);
+    assert!(!database.join("table.new").exists());
+    drop(store);
+    fs::remove_file(table).unwrap();
+    fs::write(database.join("table.new"), "something else").unwrap();
+    assert!(matches!(Store::open(image.path(), WRITE).err(), Some(LogError::Corrupt { .. })));
+}
+
+#[test]
+fn an_interrupted_creation_is_finished_and_a_store_that_lost_its_beginning_is_not_created_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let database = dir.path().join("log");
+    fs::create_dir(&database).unwrap();
+    for name in ["LOCK", "LOG", "IDENTITY", "MANIFEST-000001", "000001.dbtmp"] {
+        fs::write(database.join(name), "").unwrap();
+    }
+    drop(Store::open(dir.path(), CREATE).unwrap());
+    fs::remove_file(database.join("CURRENT")).unwrap();
+    let refused = Store::open(dir.path(), CREATE).err().unwrap();
+    assert!(refused.to_string().contains("CURRENT"), "{refused}");
+}
+
+#[test]
+fn a_list_of_tables_that_is_cut_short_is_no_older_store() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Store::open(dir.path(), CREATE).unwrap());
+    let current = fs::read_to_string(dir.path().join("log/CURRENT")).unwrap();
+    let manifest = dir.path().join("log").join(current.trim_end());
+    let bytes = fs::read(&manifest).unwrap();
+    fs::write(manifest, &bytes[..bytes.len() / 2]).unwrap();
+    for read_only in [false, true] {
+        let refused = Store::open(dir.path(), OpenOptions { create: false, read_only }).err().unwrap();
+        assert!(matches!(refused, LogError::Corrupt { .. }), "{refused}");
+    }
 }
 
 fn mode(path: &Path) -> u32 {
