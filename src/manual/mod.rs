@@ -12,6 +12,9 @@ pub mod concurrency {}
 #[doc = include_str!("configuration.md")]
 pub mod configuration {}
 
+#[doc = include_str!("crashes.md")]
+pub mod crashes {}
+
 #[doc = include_str!("decisions.md")]
 pub mod decisions {}
 

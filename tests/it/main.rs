@@ -2,7 +2,7 @@
 //! starts `repsec` as a process, talks TLS to it, sends it signals, and looks at what it leaves on disk.
 //!
 //! Tests of the server run with both drivers of the event loop, and where it matters with one shard and with three.
-//! Longer runs: `REPSEC_CRASH_CYCLES` and `REPSEC_IMPORT_CYCLES` say how often the crash tests crash, and
+//! Longer runs: the manual's page "crashes" has the variables that say how often the crash tests crash, and
 //! `REPSEC_SEED` repeats a run that failed.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -12,6 +12,7 @@ mod audit;
 mod cli;
 mod crash;
 mod disk;
+mod faults;
 mod framing;
 mod harness;
 mod hostile;
@@ -20,6 +21,7 @@ mod lifecycle;
 mod linear;
 mod once;
 mod order;
+mod power;
 mod pressure;
 mod readme;
 mod refuse;

@@ -33,4 +33,10 @@ impl Dice {
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.roll() % (high - low + 1)
     }
+
+    /// One of these, each as likely.
+    pub fn one_of<'a, T>(&mut self, things: &'a [T]) -> &'a T {
+        let last = u64::try_from(things.len()).unwrap() - 1;
+        &things[usize::try_from(self.between(0, last)).unwrap()]
+    }
 }

@@ -6,6 +6,7 @@
 mod client;
 mod command;
 mod dice;
+mod layer;
 mod log;
 mod peer;
 mod plain;
@@ -15,6 +16,7 @@ mod server;
 pub use client::{Client, End, Trust};
 pub use command::{Run, command, run};
 pub use dice::Dice;
+pub use layer::{KINDS, Layer};
 pub use peer::{Certificate, Peer};
 pub use plain::PlainPeer;
 pub use server::{Home, Server, Setup};

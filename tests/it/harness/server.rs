@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::command::without_settings;
 use super::process::Process;
-use super::{Client, EXECUTABLE, signal, with_once};
+use super::{Client, EXECUTABLE, Layer, signal, with_once};
 
 /// A directory for one store and what belongs to it. Removed with the last server that uses it.
 pub struct Home {
@@ -25,6 +25,11 @@ impl Home {
     /// An empty home.
     pub fn new() -> Arc<Home> {
         Arc::new(Home { directory: TempDir::new().unwrap(), logs: AtomicU32::new(0) })
+    }
+
+    /// The directory of it all.
+    pub fn root(&self) -> &Path {
+        self.directory.path()
     }
 
     /// A file beside the store.
@@ -107,6 +112,11 @@ impl Setup {
         self
     }
 
+    /// With this layer between the server and the file system.
+    pub fn watched(self, layer: &Layer) -> Setup {
+        self.wrapped(&layer.wrapper())
+    }
+
     /// Starts a server with a new store.
     pub fn start(&self) -> Server {
         self.start_in(&Home::new())
@@ -124,7 +134,12 @@ impl Setup {
 
     /// Starts a server with a new store, or gives what it said instead.
     pub fn try_start(&self) -> Result<Server, String> {
-        Starting::spawn(self.clone(), Home::new())?.ready()
+        self.try_start_in(&Home::new())
+    }
+
+    /// Starts a server with the store of this home, or gives what it said instead.
+    pub fn try_start_in(&self, home: &Arc<Home>) -> Result<Server, String> {
+        Starting::spawn(self.clone(), Arc::clone(home))?.ready()
     }
 
     fn command(&self, home: &Home) -> Command {
@@ -189,8 +204,9 @@ impl Starting {
         let line = self.process.said();
         let address = line.as_deref().and_then(|line| line.strip_prefix("repsec: listening on ")?.parse().ok());
         let Some(address) = address else {
-            self.process.kill();
-            return Err(format!("{line:?}: {}", self.process.logged()));
+            // Without a word it is about to end by itself.
+            let status = if line.is_none() { self.process.wait() } else { -1 };
+            return Err(format!("{line:?}, status {status}: {}", self.process.logged()));
         };
         let Starting { setup, home, process } = self;
         Ok(Server { setup, home, process, address })
