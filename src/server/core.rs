@@ -395,13 +395,15 @@ impl Core {
 
     /// Tells the engine what has become durable, or that nothing will any more.
     fn receive_progress(&self) -> bool {
+        // Looked at first: whatever became durable before the failure is then seen as durable.
+        let has_failed = self.shared.progress.failed();
         let durable = self.shared.progress.durable();
         let news = durable > self.durable.get();
         if news {
             self.durable.set(durable);
             self.step(now(), Input::Durable(durable));
         }
-        let failed = self.shared.progress.failed() && !self.failed.replace(self.shared.progress.failed());
+        let failed = has_failed && !self.failed.replace(true);
         if failed {
             self.step(now(), Input::Failed);
         }
