@@ -90,6 +90,23 @@ impl Process {
         }
     }
 
+    /// Waits until it has nothing to do: all its threads sleep, in many looks in a row. A thread that waits for its
+    /// turn on a busy machine does not count as asleep.
+    pub fn await_quiet(&self) {
+        const LOOKS: u32 = 25;
+        let began = Instant::now();
+        let mut quiet = 0;
+        while quiet < LOOKS {
+            thread::sleep(5 * POLL);
+            let tasks = fs::read_dir(format!("/proc/{}/task", self.number())).unwrap();
+            // The state follows the name, which stands in parentheses. A thread that has ended meanwhile does nothing.
+            let mut states = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("stat")).ok());
+            let asleep = states.all(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S')));
+            quiet = if asleep { quiet + 1 } else { 0 };
+            assert!(began.elapsed() < PATIENCE, "it has always something to do:\n{}", self.logged());
+        }
+    }
+
     /// The memory of the process that is resident, in KiB.
     pub fn resident_kib(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.number())).unwrap();

@@ -285,6 +285,11 @@ impl Server {
         self.process.wait()
     }
 
+    /// Waits until it has nothing to do: see [`Process::await_quiet`].
+    pub fn await_quiet(&self) {
+        self.process.await_quiet();
+    }
+
     /// The memory of its process that is resident, in KiB.
     pub fn resident_kib(&self) -> u64 {
         self.process.resident_kib()
