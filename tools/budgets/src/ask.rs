@@ -69,6 +69,31 @@ impl Asker {
         }
     }
 
+    /// Asks many things at once, and gives their answers in order.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub fn ask_all(&mut self, commands: &[Value]) -> Result<Vec<Value>, Failure> {
+        let questions: String = commands.iter().map(|command| format!("{command}\n")).collect();
+        let failed = |error: std::io::Error| Failure::peer(&self.name, format!("does not answer: {error}"));
+        let stream = self.stream.get_mut();
+        stream.write_all(questions.as_bytes()).and_then(|()| stream.flush()).map_err(failed)?;
+        let mut answers = Vec::with_capacity(commands.len());
+        for _ in commands {
+            let mut line = String::new();
+            self.stream.read_line(&mut line).map_err(failed)?;
+            answers.push(serde_json::from_str(&line).unwrap_or_default());
+        }
+        Ok(answers)
+    }
+
+    /// Sends the beginning of a message, and goes without a farewell.
+    pub fn leave_unfinished(mut self) {
+        let stream = self.stream.get_mut();
+        // The server may have ended it meanwhile; then it is gone all the same.
+        let _ = stream.write_all(br#"{"command": "VER"#).and_then(|()| stream.flush());
+    }
+
     /// Asks one thing that must be answered with status 200; the answer.
     ///
     /// # Errors

@@ -37,10 +37,13 @@ EXAMPLES:
   tools/bench --entities-large 1000000 --only B5,B7
   tools/bench --compare /tmp/first /tmp/second
   tools/bench --profile            where each nanosecond of a command goes, two minutes
+  tools/bench --soak 30            half an hour of one mixed day: what grows that should not
 
 EXIT STATUS:
-  0  everything was measured, whatever the verdicts; with --compare: the two runs agree
-  1  something could not be measured; with --compare: they do not agree, or cannot be read
+  0  everything was measured, whatever the verdicts; with --compare: the two runs agree;
+     with --soak: nothing grew
+  1  something could not be measured; with --compare: they do not agree, or cannot be read;
+     with --soak: something grew, or the time was too short to say
   2  usage: the command line is wrong
   130  interrupted; all servers were ended and their data removed, and the results of what was done are written";
 
@@ -88,6 +91,10 @@ struct Cli {
     /// Measure no budgets; record with perf where the time of a VERIFY and of a REGISTER goes
     #[arg(long, conflicts_with_all = ["only", "rounds", "compare"])]
     profile: bool,
+    /// Measure no budgets; one server through a mixed day of so many minutes, with connections that come and go,
+    /// certificate reloads and snapshots: whether memory, descriptors and latency stay as they are
+    #[arg(long, value_name = "MINUTES", value_parser = minutes, conflicts_with_all = ["only", "rounds", "duration", "compare", "profile"])]
+    soak: Option<f64>,
     /// Where the servers keep their data, in a directory that vanishes; it should be on a disk
     #[arg(long, value_name = "DIR", env = "TMPDIR", default_value = SCRATCH)]
     data: PathBuf,
@@ -96,6 +103,11 @@ struct Cli {
 fn seconds(text: &str) -> Result<f64, String> {
     let number = text.parse().ok().filter(|seconds| (0.1..=600.0).contains(seconds));
     number.ok_or_else(|| "expected seconds from 0.1 to 600".to_owned())
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|minutes| (0.1..=10_080.0).contains(minutes));
+    number.ok_or_else(|| "expected minutes from 0.1 to 10080, which is a week".to_owned())
 }
 
 impl Cli {
@@ -120,6 +132,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.compare {
         Some(runs) => compare(runs),
+        None if let Some(minutes) = cli.soak => soak(cli.settings(), minutes),
         None if cli.profile => profile(cli.settings()),
         None => measure(cli.settings()),
     };
@@ -168,6 +181,21 @@ fn profile(settings: Settings) -> Result<bool, Failure> {
         directory.display()
     );
     Ok(true)
+}
+
+/// Runs a day, prints and writes what was seen. Whether everything stayed as it was.
+fn soak(settings: Settings, minutes: f64) -> Result<bool, Failure> {
+    ending::watch_signals().map_err(Failure::system("watch for Ctrl-C"))?;
+    allow_files()?;
+    let out = settings.out.clone();
+    let quick = if settings.size.quick { "-quick" } else { "" };
+    let soak = crate::soak::measure(settings, minutes)?;
+    let _ = writeln!(std::io::stdout(), "\n{}", soak.text());
+    let name = format!("{}-{}-soak{quick}", soak.date, soak.machine.slug());
+    let directory = out.unwrap_or_else(|| crate::repository().join(RESULTS).join(name));
+    soak.write(&directory)?;
+    eprintln!("Written to {}: soak.txt, soak.json, soak.svg.", directory.display());
+    Ok(soak.is_flat())
 }
 
 /// Prints how two runs stand to each other. Whether they agree.

@@ -16,6 +16,7 @@
 //! | [`machine`], [`results`], [`privacy`], [`table`], [`plot`] | a whole run, for people and programs |
 //! | [`compare`] | whether two runs agree |
 //! | [`profile`] | where the time of a command goes |
+//! | [`soak`] | whether a server stays as it is over a long time |
 //! | [`settings`], [`run`](mod@run), [`cli`] | what a run is told, and its course |
 //!
 //! May use: `repsec-load` for every load, and of `repsec` the development certificates. Never: judges speed in a test.
@@ -43,6 +44,7 @@ pub mod run;
 pub mod scan;
 pub mod scratch;
 pub mod settings;
+pub mod soak;
 pub mod statistics;
 pub mod table;
 pub mod unit;

@@ -95,8 +95,19 @@ impl Peer {
     /// # Errors
     /// When it does not.
     pub fn repsec(data: &Path, shards: usize) -> Result<Peer, Failure> {
+        Peer::repsec_as(data, shards, None)
+    }
+
+    /// The same with a configuration file.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn repsec_as(data: &Path, shards: usize, config: Option<&Path>) -> Result<Peer, Failure> {
         let mut command = Command::new(beside("repsec")?);
         command.arg("serve").args(repsec_options(shards)).args(["--listen", "127.0.0.1:0", "--data"]).arg(data);
+        if let Some(config) = config {
+            command.arg("--config").arg(config);
+        }
         let name = format!("repsec, {shards} shard{}", if shards == 1 { "" } else { "s" });
         let log = data.with_extension("log");
         let spawned = Spawned::new(&name, command, log)?;
@@ -137,6 +148,11 @@ impl Peer {
     /// Its process.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// What it has written to its log.
+    pub fn logged(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// A plan for it, with the client's defaults.

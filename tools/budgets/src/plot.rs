@@ -220,7 +220,7 @@ fn quantile_name(place: &f64) -> String {
 }
 
 /// A number with its thousands apart.
-fn grouped(number: &f64) -> String {
+pub(crate) fn grouped(number: &f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
