@@ -13,7 +13,7 @@
 //! | [`patience`], [`others`] | how long is waited for quiet, and how quiet it was |
 //! | [`ask`], [`scan`] | what the load generator does not do |
 //! | [`row`], [`book`] | what was found |
-//! | [`machine`], [`results`], [`privacy`], [`table`], [`plot`] | a whole run, for people and programs |
+//! | [`machine`], [`results`], [`folder`], [`privacy`], [`table`], [`plot`] | a whole run, for people and programs |
 //! | [`compare`] | whether two runs agree |
 //! | [`profile`] | where the time of a command goes |
 //! | [`soak`] | whether a server stays as it is over a long time |
@@ -29,6 +29,7 @@ pub mod cli;
 pub mod compare;
 pub mod ending;
 pub mod failure;
+pub mod folder;
 pub mod forecast;
 pub mod machine;
 pub mod measure;

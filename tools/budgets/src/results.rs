@@ -1,12 +1,12 @@
 //! A whole run: what was found and where, as JSON, as a table, and as files.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::book::{Book, Plot};
 use crate::failure::Failure;
+use crate::folder::Folder;
 use crate::machine::{Machine, Versions};
 use crate::peer::{Keep, redis_options, repsec_options};
 use crate::plot;
@@ -70,20 +70,15 @@ impl Results {
     /// # Errors
     /// When one cannot be written.
     pub fn write(&self, directory: &Path) -> Result<(), Failure> {
-        let write = |name: &str, text: &str| {
-            let path = directory.join(name);
-            fs::write(&path, text).map_err(Failure::system(format!("write {}", path.display())))
-        };
-        fs::create_dir_all(directory).map_err(Failure::system(format!("make {}", directory.display())))?;
-        write("table.txt", &table::text(self, false))?;
-        let json = serde_json::to_string_pretty(self).map_err(|error| Failure::Result(error.to_string()))?;
-        write("results.json", &format!("{json}\n"))?;
+        let folder = Folder::new(directory)?;
+        folder.text("table.txt", &table::text(self, false))?;
+        folder.json("results.json", self)?;
         for (plot, name) in
             [(Plot::Latency, "latency.svg"), (Plot::Throughput, "throughput.svg"), (Plot::Growth, "growth.svg")]
         {
             let curves: Vec<_> = self.book.curves.iter().filter(|curve| curve.plot == plot).collect();
             if !curves.is_empty() {
-                write(name, &plot::svg(plot, &curves, &self.caption())?)?;
+                folder.text(name, &plot::svg(plot, &curves, &self.caption())?)?;
             }
         }
         Ok(())
@@ -168,6 +163,7 @@ mod tests {
     use super::*;
     use crate::budget::Budget;
     use crate::privacy::Privacy;
+    use std::fs;
 
     #[test]
     fn a_run_is_written_and_read_again() {

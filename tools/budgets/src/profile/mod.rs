@@ -27,6 +27,7 @@ use self::parts::Part;
 use self::samples::{Program, Recording, SKIPPED, Samples};
 use crate::bench::Bench;
 use crate::failure::Failure;
+use crate::folder::Folder;
 use crate::forecast::told;
 use crate::machine::{Machine, Versions};
 use crate::peer::Peer;
@@ -258,18 +259,13 @@ impl Profile {
     /// # Errors
     /// When one cannot be written.
     pub fn write(&self, directory: &Path) -> Result<(), Failure> {
-        fs::create_dir_all(directory).map_err(Failure::system(format!("make {}", directory.display())))?;
-        let write = |name: &str, text: &str| {
-            let path = directory.join(name);
-            fs::write(&path, text).map_err(Failure::system(format!("write {}", path.display())))
-        };
-        write("profile.txt", &self.text())?;
-        let json = serde_json::to_string_pretty(self).map_err(|error| Failure::Result(error.to_string()))?;
-        write("profile.json", &format!("{json}\n"))?;
+        let folder = Folder::new(directory)?;
+        folder.text("profile.txt", &self.text())?;
+        folder.json("profile.json", self)?;
         let caption = format!("{}, {}, {} cores, 1 shard", self.date, self.machine.cpu, self.machine.cores);
         for breakdown in &self.breakdowns {
             let name = breakdown.load.split(' ').next().unwrap_or_default().to_lowercase();
-            write(&format!("profile-{name}.svg"), &picture::svg(breakdown, &caption)?)?;
+            folder.text(&format!("profile-{name}.svg"), &picture::svg(breakdown, &caption)?)?;
         }
         Ok(())
     }

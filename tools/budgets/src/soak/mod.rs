@@ -34,6 +34,7 @@ use crate::ask::Asker;
 use crate::bench::Bench;
 use crate::ending;
 use crate::failure::Failure;
+use crate::folder::Folder;
 use crate::machine::{Machine, Versions};
 use crate::peer::{Peer, beside, settle};
 use crate::settings::Settings;
@@ -322,16 +323,11 @@ impl Soak {
     /// # Errors
     /// When one cannot be written.
     pub fn write(&self, directory: &Path) -> Result<(), Failure> {
-        fs::create_dir_all(directory).map_err(Failure::system(format!("make {}", directory.display())))?;
-        let write = |name: &str, text: &str| {
-            let path = directory.join(name);
-            fs::write(&path, text).map_err(Failure::system(format!("write {}", path.display())))
-        };
-        write("soak.txt", &self.text())?;
-        let json = serde_json::to_string_pretty(self).map_err(|error| Failure::Result(error.to_string()))?;
-        write("soak.json", &format!("{json}\n"))?;
+        let folder = Folder::new(directory)?;
+        folder.text("soak.txt", &self.text())?;
+        folder.json("soak.json", self)?;
         let caption = format!("{}, {}, {} cores, {SHARDS} shards", self.date, self.machine.cpu, self.machine.cores);
-        write("soak.svg", &picture::svg(self, &caption)?)
+        folder.text("soak.svg", &picture::svg(self, &caption)?)
     }
 }
 
