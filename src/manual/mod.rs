@@ -39,6 +39,9 @@ pub mod performance {}
 #[doc = include_str!("simulation.md")]
 pub mod simulation {}
 
+#[doc = include_str!("soak.md")]
+pub mod soak {}
+
 #[doc = include_str!("storage_format.md")]
 pub mod storage_format {}
 
