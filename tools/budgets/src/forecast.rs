@@ -66,7 +66,8 @@ fn budget_s(budget: Budget, size: &Size) -> f64 {
     let many = float64(size.entities_large);
     match budget {
         Budget::B1 => rounds * (4.0 * step + 12.0 * brief),
-        Budget::B2 | Budget::B4 => rounds * 6.0 * step,
+        Budget::B2 => rounds * 6.0 * step,
+        Budget::B4 => rounds * 8.0 * step,
         Budget::B3 => rounds * 3.0 * step,
         Budget::B5 => many / ONE_BY_ONE_PER_S + rounds * (STEP_S + 2.0 * many / REPLAYED_PER_S),
         Budget::B6 => 0.0,
