@@ -21,13 +21,15 @@ pub enum Bug {
     OrderIgnored,
     /// A snapshot claims to begin where it ended.
     SnapshotTooYoung,
+    /// Events count as durable while a slow disk still writes them.
+    SyncNotAwaited,
     /// Letters from one core to another overtake each other.
     LettersReordered,
 }
 
 impl Bug {
     /// All of them, each with the seeds within which it must be found.
-    pub const ALL: [(Bug, u64); 10] = [
+    pub const ALL: [(Bug, u64); 11] = [
         (Bug::AnswerBeforeSync, 50),
         (Bug::FailureHidden, 50),
         (Bug::LostNotice, 50),
@@ -37,6 +39,7 @@ impl Bug {
         (Bug::IndexLeftOut, 50),
         (Bug::OrderIgnored, 50),
         (Bug::SnapshotTooYoung, 50),
+        (Bug::SyncNotAwaited, 50),
         (Bug::LettersReordered, 200),
     ];
 }

@@ -1,5 +1,5 @@
 //! A disk that keeps its promises, and fails as disks do: a sync that fails, no room, power that goes before or after a
-//! sync. What was not synced is kept, lost, torn or has a wrong byte, as chance wants it.
+//! sync. What was not synced is kept, lost, torn or has a wrong byte, as chance wants it. It may also be slow, which is for the process to live with.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -42,6 +42,8 @@ struct Platter {
     unsynced: Vec<u8>,
     dice: Dice,
     fault: Option<Fault>,
+    /// It takes long to do anything.
+    slow: bool,
     /// A write failed, so none may follow.
     failed: bool,
     power_gone: bool,
@@ -66,6 +68,7 @@ impl Disk {
             unsynced: Vec::new(),
             dice,
             fault: None,
+            slow: false,
             failed: false,
             power_gone: false,
             written_after_failure: false,
@@ -82,6 +85,18 @@ impl Disk {
     /// Has the next write go wrong.
     pub fn arm(&self, fault: Option<Fault>) {
         self.platter().fault = fault;
+    }
+
+    /// Has it be slow, or as fast as a disk ought to be.
+    pub fn slow_down(&self, slow: bool) {
+        self.platter().slow = slow;
+    }
+
+    /// How long what is done next takes, if it takes time: seldom so long that nobody waits for it.
+    pub fn slowness_ms(&self, dice: &mut Dice) -> Option<u64> {
+        let slow = self.platter().slow;
+        let longest = if slow && dice.chance(100) { 100_000 } else { 1500 };
+        slow.then(|| dice.roll() % longest)
     }
 
     /// Whether the power went with the last write.
@@ -120,7 +135,7 @@ impl Disk {
                 platter.note(&writes);
             }
         }
-        (platter.fault, platter.failed, platter.power_gone) = (None, false, false);
+        (platter.fault, platter.slow, platter.failed, platter.power_gone) = (None, false, false, false);
     }
 
     /// Adds how often what went wrong, and what was written, in order.

@@ -27,7 +27,7 @@ const TWICE: u64 = 8;
 /// From so many seeds on, every fault must have happened.
 const SEEDS_FOR_ALL_FAULTS: u64 = 200;
 /// What is done to worlds, and what comes of it.
-const FAULTS: [&str; 25] = [
+const FAULTS: [&str; 30] = [
     "answer: changed",
     "answer: refused",
     "answer: replayed",
@@ -38,16 +38,21 @@ const FAULTS: [&str; 25] = [
     "command repeated",
     "connection cut",
     "crash",
+    "crash in a slow sync",
     "end after a failed write",
     "failed sync",
     "full disk",
+    "gave up in a slow sync",
     "long silence",
     "part of the index written",
     "power lost after a sync",
     "power lost before a sync",
+    "slow read",
+    "slow sync",
     "snapshot begun",
     "snapshot complete",
     "start from a snapshot",
+    "stop in a slow sync",
     "stop in good order",
     "unsynced write kept",
     "unsynced write lost",

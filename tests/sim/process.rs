@@ -15,12 +15,12 @@ use repsec::log::{
     Span, SteppedCommitter, Store,
 };
 use repsec::projection::{Current, Nonces, Remembered, STRIPES, StateHash, Used, Walk};
-use repsec::types::{HashKey, Principal, Sequence};
+use repsec::types::{HashKey, Principal, Sequence, Timestamp};
 use repsec::wire::json::Parser;
 
 use crate::bug::Bug;
 use crate::dice::{Dice, now};
-use crate::disk::Disk;
+use crate::disk::{Disk, Fault};
 
 /// Small bounds, so that few events reach them.
 const OUTSTANDING_MAX: usize = 12;
@@ -109,6 +109,13 @@ struct Copying {
     start: Sequence,
 }
 
+/// What a reader found, on its way from a slow disk.
+struct Found {
+    tag: Tag,
+    outcome: Outcome,
+    due: Timestamp,
+}
+
 /// One small thing that the server may do next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Act {
@@ -122,12 +129,16 @@ pub enum Act {
     Answer(usize, usize),
     /// The committer takes a message of a core.
     Append(usize),
-    /// The committer commits.
+    /// The committer commits, or begins to, on a slow disk.
     Commit,
+    /// A slow commit ends.
+    Synced,
     /// A core hears from the committer.
     Notice(usize),
     /// A reader reads.
     Read,
+    /// What a reader found comes late.
+    Found,
     /// A core copies a little of its state.
     Copy(usize),
 }
@@ -135,6 +146,7 @@ pub enum Act {
 /// A server that runs.
 pub struct Process {
     store: Store,
+    disk: Disk,
     key: HashKey,
     engines: Vec<Engine<Tag>>,
     nonces: Arc<Nonces>,
@@ -153,10 +165,15 @@ pub struct Process {
     lanes: Vec<VecDeque<Append>>,
     notices: Vec<Vec<Notice>>,
     reads: Vec<Read>,
+    found: Vec<Found>,
     copying: Vec<Option<Copying>>,
     next_snapshot: u64,
     /// Something was taken by the committer since its last commit.
     to_commit: bool,
+    /// When the commit ends that the committer is in.
+    syncing: Option<Timestamp>,
+    /// Reads that took long.
+    pub slow_reads: u64,
     /// The start had a snapshot to begin with.
     pub from_snapshot: bool,
     bug: Option<Bug>,
@@ -194,6 +211,7 @@ impl Process {
         let limits = Limits { outstanding_commands_max: OUTSTANDING_MAX, ..Limits::default() };
         let settings = Settings::new(limits, false, key, &store.identity().log_id.0);
         let process = Process {
+            disk: disk.clone(),
             key,
             engines: tables.into_iter().map(engine).collect(),
             nonces: Arc::clone(&nonces),
@@ -210,9 +228,12 @@ impl Process {
             lanes: (0..shards).map(|_| VecDeque::new()).collect(),
             notices: (0..shards).map(|_| Vec::new()).collect(),
             reads: Vec::new(),
+            found: Vec::new(),
             copying: (0..shards).map(|_| None).collect(),
             next_snapshot: recovery.next_snapshot,
             to_commit: false,
+            syncing: None,
+            slow_reads: 0,
             from_snapshot: recovery.snapshot_records > 0,
             bug,
             store,
@@ -293,7 +314,7 @@ impl Process {
             self.answers.iter().filter(|(_, lane)| !lane.is_empty()).map(|((from, to), _)| Act::Answer(*from, *to)),
         );
         for core in 0..self.shards() {
-            if !self.lanes[core].is_empty() {
+            if !self.lanes[core].is_empty() && self.syncing.is_none() {
                 acts.push(Act::Append(core));
             }
             if !self.notices[core].is_empty() {
@@ -303,11 +324,16 @@ impl Process {
                 acts.push(Act::Copy(core));
             }
         }
-        if self.to_commit && !self.failed {
-            acts.push(Act::Commit);
+        match self.syncing {
+            Some(end) if end <= now() => acts.push(Act::Synced),
+            None if self.to_commit && !self.failed => acts.push(Act::Commit),
+            Some(_) | None => {}
         }
         if !self.reads.is_empty() {
             acts.push(Act::Read);
+        }
+        if self.found.iter().any(|found| found.due <= now()) {
+            acts.push(Act::Found);
         }
     }
 
@@ -348,7 +374,14 @@ impl Process {
                     self.to_commit = true;
                 }
             }
-            Act::Commit => self.commit(dice),
+            Act::Commit => match self.disk.slowness_ms(dice) {
+                Some(ms) => self.begin_sync(ms),
+                None => self.commit(dice),
+            },
+            Act::Synced => {
+                self.syncing = None;
+                self.commit(dice);
+            }
             Act::Notice(core) => {
                 let at = dice.below(self.notices[core].len());
                 let input = match self.notices[core].swap_remove(at) {
@@ -358,9 +391,38 @@ impl Process {
                 self.with_engine(core, |engine, effects| engine.step(now(), input, effects));
             }
             Act::Read => self.read_history(dice)?,
+            Act::Found => {
+                if let Some(at) = self.found.iter().position(|found| found.due <= now()) {
+                    let Found { tag, outcome, .. } = self.found.swap_remove(at);
+                    self.tell(tag, outcome);
+                }
+            }
             Act::Copy(core) => self.copy(core),
         }
         Ok(())
+    }
+
+    /// The committer is in its write until then: it takes nothing, and nobody sees or hears of what it writes. So it does
+    /// not matter that the write is made only in the end, or when the process dies in it.
+    fn begin_sync(&mut self, ms: u64) {
+        self.syncing = Some(later(ms));
+        if self.bug == Some(Bug::SyncNotAwaited) {
+            self.notices.iter_mut().for_each(|waiting| waiting.push(Notice::Durable(self.sequencer.last())));
+        }
+    }
+
+    /// Whether the committer is in a slow commit.
+    pub fn is_syncing(&self) -> bool {
+        self.syncing.is_some()
+    }
+
+    /// The process dies. If it does so in a slow commit, that one is on the disk in part.
+    pub fn die(&mut self, dice: &mut Dice) {
+        if self.syncing.take().is_some() {
+            let after = dice.chance(300);
+            self.disk.arm(Some(if after { Fault::PowerAfterSync } else { Fault::PowerBeforeSync }));
+            self.commit(dice);
+        }
     }
 
     /// What the committer takes, it commits a part of at a time; it has nothing to do when it says nothing new.
@@ -529,11 +591,20 @@ impl Process {
             Command::Register { .. } | Command::Remove { .. } => return Err("a change asks for history".to_owned()),
         };
         let outcome = found.map_err(|error| format!("history cannot be read: {error}"))?;
-        self.answers
-            .entry((tag.core, tag.core))
-            .or_default()
-            .push_back(Answers { answers: vec![(tag, outcome)], decided: Vec::new() });
+        match self.disk.slowness_ms(dice) {
+            Some(ms) => {
+                self.slow_reads += 1;
+                self.found.push(Found { tag, outcome, due: later(ms) });
+            }
+            None => self.tell(tag, outcome),
+        }
         Ok(())
+    }
+
+    /// A reader's answer goes to the core that asked.
+    fn tell(&mut self, tag: Tag, outcome: Outcome) {
+        let answers = Answers { answers: vec![(tag, outcome)], decided: Vec::new() };
+        self.answers.entry((tag.core, tag.core)).or_default().push_back(answers);
     }
 
     /// Copies a few entities or nonces, and ends a core's share of the snapshot behind the last of them.
@@ -606,6 +677,10 @@ fn take_in(recovered: Recovered<'_>, tables: &mut [Current], nonces: &Nonces, ke
             }
         }
     }
+}
+
+fn later(ms: u64) -> Timestamp {
+    Timestamp::from_unix_ms(now().unix_ms() + ms)
 }
 
 fn claimed(last: Option<&repsec::domain::Event>, claim: &Claim) -> Outcome {

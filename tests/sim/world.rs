@@ -123,7 +123,12 @@ impl World {
 
     /// The server is gone, and with it all connections and what was on their wires.
     fn crash(&mut self) -> Result<(), String> {
-        if let Some(process) = self.process.take() {
+        if let Some(mut process) = self.process.take() {
+            if process.is_syncing() {
+                self.count("crash in a slow sync");
+                process.die(&mut self.dice);
+            }
+            *self.counts.entry("slow read").or_default() += process.slow_reads;
             let (complete, abandoned) = process.snapshots();
             *self.counts.entry("snapshot complete").or_default() += complete;
             *self.counts.entry("snapshot given up").or_default() += abandoned;
@@ -180,7 +185,8 @@ impl World {
                     self.cut(at);
                 }
             }
-            25..=34 => {
+            25..=29 => self.disk.slow_down(self.dice.chance(500)),
+            30..=34 => {
                 if let Some(process) = self.process.as_mut().filter(|process| process.may_snapshot()) {
                     process.begin_snapshot();
                     self.count("snapshot begun");
@@ -218,7 +224,11 @@ impl World {
             let act = acts[self.dice.below(acts.len())];
             let mood = self.moods[actor(act) % MOODS];
             if self.calm || self.dice.chance(mood) {
+                let idle = !process.is_syncing();
                 process.act(act, &mut self.dice)?;
+                if idle && process.is_syncing() {
+                    *self.counts.entry("slow sync").or_default() += 1;
+                }
                 break;
             }
         }
@@ -239,6 +249,12 @@ impl World {
             self.connect(at);
             return Ok(());
         };
+        let slow = self.process.as_ref().is_some_and(Process::is_syncing);
+        if slow && !self.clients[at].waiting.is_empty() && self.dice.chance(60) {
+            self.count("gave up in a slow sync");
+            self.cut(at);
+            return Ok(());
+        }
         if self.dice.chance(500) {
             return self.receive(at, id);
         }
@@ -341,6 +357,7 @@ impl World {
     /// Everything is done and delivered, without further faults, until nobody waits.
     fn settle(&mut self) -> Result<(), String> {
         let calm = std::mem::replace(&mut self.calm, true);
+        self.disk.slow_down(false);
         for _ in 0..CALM_STEPS {
             self.moment += 1;
             self.pass_time();
@@ -362,12 +379,20 @@ impl World {
     /// The server stops in good order, and starts again.
     fn stop(&mut self) -> Result<(), String> {
         self.count("stop in good order");
+        if self.process.as_ref().is_some_and(Process::is_syncing) {
+            self.count("stop in a slow sync");
+        }
         self.settle()?;
         (0..CLIENTS).for_each(|at| self.cut(at));
         self.disk.arm(None);
         match self.process.take() {
-            Some(process) if !process.has_failed() => process.finish()?,
-            _ => {}
+            Some(process) => {
+                *self.counts.entry("slow read").or_default() += process.slow_reads;
+                if !process.has_failed() {
+                    process.finish()?;
+                }
+            }
+            None => {}
         }
         self.disk.restart();
         self.start()
@@ -419,9 +444,9 @@ fn actor(act: Act) -> usize {
         Act::Question(from, to) => 3 + from + 4 * to,
         Act::Answer(from, to) => 5 + to + 4 * from,
         Act::Append(core) => 7 + core,
-        Act::Commit => 2,
+        Act::Commit | Act::Synced => 2,
         Act::Notice(core) => 11 + core,
-        Act::Read => 6,
+        Act::Read | Act::Found => 6,
         Act::Copy(core) => 9 + core,
     }
 }
