@@ -13,6 +13,12 @@ impl Dice {
         Dice(seed.wrapping_mul(0xa076_1d64_78bd_642f) ^ 0x5851_f42d_4c95_7f2d)
     }
 
+    /// Dice for a part of a world, which do not depend on what happens in another.
+    pub fn part(seed: u64, part: u64) -> Dice {
+        let whole = Dice::new(seed).roll();
+        Dice::new(whole ^ Dice::new(part).roll())
+    }
+
     /// Any number.
     pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);

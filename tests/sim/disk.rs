@@ -1,5 +1,6 @@
 //! A disk that keeps its promises, and fails as disks do: a sync that fails, no room, power that goes before or after a
-//! sync. What was not synced is kept, lost, torn or has a wrong byte, as chance wants it. It may also be slow, which is for the process to live with.
+//! sync. What was not synced is kept, lost, torn or has a wrong byte, as chance wants it. It may also be slow, which is
+//! for the process to live with.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -80,6 +81,11 @@ impl Disk {
 
     fn platter(&self) -> MutexGuard<'_, Platter> {
         self.0.lock().unwrap()
+    }
+
+    /// From now on chance is this.
+    pub fn throw(&self, dice: Dice) {
+        self.platter().dice = dice;
     }
 
     /// Has the next write go wrong.

@@ -2,26 +2,34 @@
 //! seed and on one thread, so that what goes wrong once goes wrong again. The manual's page "simulation" tells how to
 //! run it and how to read it.
 //!
-//! `REPSEC_SIM_SEEDS` says how many seeds, `REPSEC_SIM_SEED` the first of them.
+//! `REPSEC_SIM_SEEDS` says how many seeds, `REPSEC_SIM_SEED` the first of them, `REPSEC_SIM_CUT` what is left of them.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod auditor;
 mod bug;
+mod cut;
 mod dice;
 mod disk;
 mod process;
+mod shrink;
+mod story;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use bug::Bug;
+use cut::Cut;
 use disk::Counts;
 use world::{Report, live};
 
 /// Seeds of a usual run.
 const SEEDS: u64 = 1500;
+/// Histories that are tried in the search for a short one that fails.
+const ATTEMPTS_MAX: usize = 3000;
+/// The same where a deliberate bug is shortened.
+const ATTEMPTS_OF_BUG: usize = 250;
 /// One in so many seeds is lived through twice.
 const TWICE: u64 = 8;
 /// From so many seeds on, every fault must have happened.
@@ -65,25 +73,48 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Lives through a seed; a panic is a broken promise too.
-fn attempt(seed: u64, bug: Option<Bug>) -> Result<Report, String> {
-    let outcome = catch_unwind(AssertUnwindSafe(|| live(seed, bug)));
+fn attempt(seed: u64, bug: Option<Bug>, cut: &Cut) -> Result<Report, String> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| live(seed, bug, cut)));
     outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
         Err(format!("a panic: {}", text.unwrap_or("without words")))
     })
 }
 
+/// The command that repeats this.
+fn again(seed: u64, cut: &Cut) -> String {
+    let cut = if *cut == Cut::nothing() { String::new() } else { format!(" REPSEC_SIM_CUT='{cut}'") };
+    format!("REPSEC_SIM_SEED={seed} REPSEC_SIM_SEEDS=1{cut} cargo test --test sim many_seeds -- --nocapture")
+}
+
+/// Tells people of a failure, and how it can be had with less.
+fn report(seed: u64, cut: &Cut, what: &str) -> String {
+    let shortest = shrink::shorten(seed, None, cut, what, ATTEMPTS_MAX);
+    let (begin, end) = (cut.steps.len(), shortest.cut.steps.len());
+    format!(
+        "seed {seed}: {what}\nOnce more:\n{}\n\n{end} of its {begin} steps fail alike ({} histories were tried):\n{}\n{}\n\
+         Once more:\n{}",
+        again(seed, cut),
+        shortest.attempts,
+        shortest.story.join("\n"),
+        shortest.what,
+        again(seed, &shortest.cut),
+    )
+}
+
 /// Lives through a seed that must keep all promises, twice if it is asked for, and counts what happened.
-fn keep(seed: u64, twice: bool, counts: &mut Counts) {
-    let again = format!("REPSEC_SIM_SEED={seed} REPSEC_SIM_SEEDS=1 cargo test --test sim many_seeds -- --nocapture");
-    let report = attempt(seed, None).unwrap_or_else(|what| panic!("seed {seed}: {what}\nOnce more:\n{again}"));
+fn keep(seed: u64, cut: &Cut, twice: bool, counts: &mut Counts) -> Result<(), String> {
+    let lived = attempt(seed, None, cut).map_err(|what| report(seed, cut, &what))?;
     if twice {
-        let second = attempt(seed, None).map(|report| report.trace);
-        assert_eq!(second, Ok(report.trace), "seed {seed} does not repeat itself\nOnce more:\n{again}");
+        let second = attempt(seed, None, cut).map(|report| report.trace);
+        if second != Ok(lived.trace) {
+            return Err(format!("seed {seed} does not repeat itself\nOnce more:\n{}", again(seed, cut)));
+        }
     }
-    for (what, count) in report.counts {
+    for (what, count) in lived.counts {
         *counts.entry(what).or_default() += count;
     }
+    Ok(())
 }
 
 #[test]
@@ -91,10 +122,12 @@ fn many_seeds_keep_all_promises() {
     let count = number("REPSEC_SIM_SEEDS").unwrap_or(SEEDS);
     let chance = || u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos()) << 8;
     let first = number("REPSEC_SIM_SEED").unwrap_or_else(chance);
+    let cut = std::env::var("REPSEC_SIM_CUT").map_or(Cut::nothing(), |text| text.parse().unwrap());
     println!("REPSEC_SIM_SEED={first} REPSEC_SIM_SEEDS={count}");
     let (begin, mut counts) = (Instant::now(), Counts::new());
     for seed in first..first + count {
-        keep(seed, count == 1 || seed.is_multiple_of(TWICE), &mut counts);
+        let twice = count == 1 || seed.is_multiple_of(TWICE);
+        keep(seed, &cut, twice, &mut counts).unwrap_or_else(|what| panic!("{what}"));
     }
     let ms = begin.elapsed().as_millis();
     println!("{count} seeds in {ms} ms, one in {TWICE} twice: {} seeds/s", u128::from(count) * 1000 / ms.max(1));
@@ -111,15 +144,45 @@ fn many_seeds_keep_all_promises() {
 fn past_failures_stay_mended() {
     let seeds = include_str!("seeds.txt").lines().filter(|line| !line.starts_with('#'));
     for seed in seeds.filter_map(|line| line.split_whitespace().next()) {
-        keep(seed.parse().unwrap(), true, &mut Counts::new());
+        let kept = keep(seed.parse().unwrap(), &Cut::nothing(), true, &mut Counts::new());
+        kept.unwrap_or_else(|what| panic!("{what}"));
     }
+}
+
+/// The first seed that shows a bug, and how.
+fn find(bug: Bug, within: u64) -> (u64, String) {
+    let whole = Cut::nothing();
+    let found = (0..within).find_map(|seed| attempt(seed, Some(bug), &whole).err().map(|what| (seed, what)));
+    found.unwrap_or_else(|| panic!("{bug:?} is not found within {within} seeds"))
 }
 
 #[test]
 fn deliberate_bugs_are_found() {
     for (bug, within) in Bug::ALL {
-        let found = (0..within).find_map(|seed| attempt(seed, Some(bug)).err().map(|what| (seed, what)));
-        let Some((seed, what)) = found else { panic!("{bug:?} is not found within {within} seeds") };
+        let (seed, what) = find(bug, within);
         println!("{bug:?}: seed {seed}: {}", what.chars().take(160).collect::<String>());
     }
+}
+
+#[test]
+fn what_fails_is_shortened_and_still_fails() {
+    let (mut before, mut after) = (0, 0);
+    for (bug, within) in Bug::ALL {
+        let (seed, what) = find(bug, within);
+        let whole = Cut::nothing();
+        let shortest = shrink::shorten(seed, Some(bug), &whole, &what, ATTEMPTS_OF_BUG);
+        assert!(shortest.attempts <= ATTEMPTS_OF_BUG);
+        assert_eq!(shrink::kind(&shortest.what), shrink::kind(&what), "{bug:?}: it fails otherwise: {}", shortest.what);
+        assert!(!shortest.story.is_empty(), "{bug:?}: nothing is told");
+        // The text of it is enough to repeat it, to the letter.
+        let cut: Cut = shortest.cut.to_string().parse().unwrap();
+        assert_eq!(cut, shortest.cut);
+        story::begin();
+        let again = attempt(seed, Some(bug), &cut).err();
+        assert_eq!((again, story::end()), (Some(shortest.what), shortest.story), "{bug:?} does not repeat itself");
+        println!("{bug:?}: {} of {} steps: {cut}", cut.steps.len(), whole.steps.len());
+        (before, after) = (before + whole.steps.len(), after + cut.steps.len());
+        assert!(cut.steps.len() <= whole.steps.len() && cut.clients <= whole.clients && cut.shards <= whole.shards);
+    }
+    assert!(after * 4 < before, "{after} of {before} steps are left: that is no search");
 }

@@ -6,15 +6,14 @@ use serde_json::Value;
 
 use crate::auditor::{Auditor, Verb};
 use crate::bug::Bug;
+use crate::cut::{CLIENTS, Cut, SHARDS_MAX, Way};
 use crate::dice::{Dice, set_clock};
 use crate::disk::{Counts, Disk, Fault};
 use crate::process::{Act, Process};
+use crate::story::tell;
 
-const CLIENTS: usize = 4;
 const PRINCIPALS: [&str; 3] = ["", "alice", "bob"];
 const HOT_NAMES: [&str; 5] = ["a.example", "b.example", "192.0.2.7", "c@d.example", "e.f.example"];
-/// Things that happen before the faults end.
-const STEPS: u64 = 700;
 /// Things that may happen until everything is answered.
 const CALM_STEPS: u64 = 40_000;
 /// Answers that a client waits for at the most, more than a session lets be.
@@ -26,6 +25,10 @@ const BEGIN_MS: u64 = 1_756_807_200_000;
 /// Whose turn it is less often, and for how long nobody changes that.
 const MOODS: usize = 13;
 const MOOD_STEPS: u64 = 40;
+/// Parts of a world beside its steps, which throw dice of their own.
+const PART_DISK: u64 = 1 << 40;
+const PART_MOODS: u64 = 2 << 40;
+const PART_END: u64 = 3 << 40;
 const MOOD_PER_MILLE: [u64; 4] = [20, 300, 1000, 1000];
 
 /// What a world leaves behind.
@@ -47,6 +50,8 @@ struct Client {
 }
 
 struct World {
+    seed: u64,
+    cut: Cut,
     dice: Dice,
     disk: Disk,
     process: Option<Process>,
@@ -60,17 +65,18 @@ struct World {
     ahead_ms: u64,
     connections: u64,
     moods: [u64; MOODS],
+    moods_until: u64,
     calm: bool,
     bug: Option<Bug>,
 }
 
-/// Lives through one seed.
+/// Lives through one seed, or through what is left of it.
 ///
 /// # Errors
 /// What promise was broken.
-pub fn live(seed: u64, bug: Option<Bug>) -> Result<Report, String> {
-    let mut dice = Dice::new(seed);
-    let disk = Disk::new(Dice::new(dice.roll()), bug);
+pub fn live(seed: u64, bug: Option<Bug>, cut: &Cut) -> Result<Report, String> {
+    let dice = Dice::part(seed, PART_DISK);
+    let disk = Disk::new(Dice::part(seed, PART_DISK), bug);
     let client = |at: usize| Client {
         principal: PRINCIPALS[at % PRINCIPALS.len()],
         connection: None,
@@ -79,6 +85,8 @@ pub fn live(seed: u64, bug: Option<Bug>) -> Result<Report, String> {
         received: Vec::new(),
     };
     let mut world = World {
+        seed,
+        cut: cut.clone(),
         dice,
         disk,
         process: None,
@@ -91,13 +99,14 @@ pub fn live(seed: u64, bug: Option<Bug>) -> Result<Report, String> {
         ahead_ms: CLOCK_STEP_MS,
         connections: 0,
         moods: [1000; MOODS],
+        moods_until: 0,
         calm: false,
         bug,
     };
     set_clock(BEGIN_MS);
     world.start()?;
-    for _ in 0..STEPS {
-        world.step()?;
+    for number in &cut.steps {
+        world.step(*number)?;
     }
     world.end()?;
     let World { disk, mut counts, mut trace, .. } = world;
@@ -110,9 +119,15 @@ impl World {
         *self.counts.entry(what).or_default() += 1;
     }
 
+    /// Tells what happens, and when.
+    fn tell(&self, what: impl FnOnce() -> String) {
+        tell(|| format!("{:>6}  {:>9.3} s  {}", self.moment, (self.true_ms - BEGIN_MS) as f64 / 1000.0, what()));
+    }
+
     /// Starts the server, with any number of shards.
     fn start(&mut self) -> Result<(), String> {
-        let shards = 1 + self.dice.below(4);
+        let shards = (1 + self.dice.below(SHARDS_MAX)).min(self.cut.shards);
+        self.tell(|| format!("server    starts with {shards} shards"));
         let process = Process::start(&self.disk, shards, self.bug)?;
         if process.from_snapshot {
             self.count("start from a snapshot");
@@ -150,6 +165,7 @@ impl World {
         let Some(id) = client.connection.take() else { return };
         client.received.clear();
         let lost: Vec<usize> = client.waiting.drain(..).collect();
+        tell(|| format!("{:>20}client {at}  is cut off, without answers to {lost:?}", ""));
         for sending in lost {
             let command = self.auditor.command_of(sending);
             if self.auditor.command(command).once.is_some() {
@@ -161,34 +177,51 @@ impl World {
         }
     }
 
-    fn step(&mut self) -> Result<(), String> {
+    /// What is whose turn depends on the step, and not on the steps before it.
+    fn change_moods(&mut self, number: u64) {
+        let next = (number / MOOD_STEPS + 1) * MOOD_STEPS;
+        if self.moods_until != next {
+            self.moods_until = next;
+            let mut dice = Dice::part(self.seed, PART_MOODS + next);
+            self.moods.iter_mut().for_each(|mood| *mood = MOOD_PER_MILLE[dice.below(MOOD_PER_MILLE.len())]);
+        }
+    }
+
+    fn step(&mut self, number: u64) -> Result<(), String> {
+        self.dice = Dice::part(self.seed, number);
+        self.disk.throw(Dice::part(self.seed, PART_DISK + number));
+        self.change_moods(number);
         self.moment += 1;
         self.pass_time();
-        if self.moment.is_multiple_of(MOOD_STEPS) {
-            for at in 0..MOODS {
-                self.moods[at] = MOOD_PER_MILLE[self.dice.below(4)];
-            }
-        }
         match self.dice.below(1000) {
-            0 | 1 => {
+            0 | 1 if self.cut.allows(Way::Crash) => {
                 self.count("crash");
+                self.tell(|| "server    crashes".to_owned());
                 return self.crash();
             }
-            2 | 3 => return self.stop(),
-            4..=9 => {
-                self.disk.arm(Some(Fault::ALL[self.dice.below(4)]));
+            2 | 3 if self.cut.allows(Way::Stop) => return self.stop(),
+            4..=9 if self.cut.allows(Way::Disk) => {
+                let fault = Fault::ALL[self.dice.below(4)];
+                self.tell(|| format!("disk      will have a {fault:?}"));
+                self.disk.arm(Some(fault));
             }
-            10..=24 => {
+            10..=24 if self.cut.allows(Way::Cut) => {
                 let at = self.dice.below(CLIENTS);
                 if self.clients[at].connection.is_some() {
                     self.count("connection cut");
+                    self.tell(|| format!("wire      of client {at} breaks"));
                     self.cut(at);
                 }
             }
-            25..=29 => self.disk.slow_down(self.dice.chance(500)),
-            30..=34 => {
+            25..=29 if self.cut.allows(Way::Slow) => {
+                let slow = self.dice.chance(500);
+                self.tell(|| format!("disk      is {}", if slow { "slow" } else { "fast" }));
+                self.disk.slow_down(slow);
+            }
+            30..=34 if self.cut.allows(Way::Snapshot) => {
                 if let Some(process) = self.process.as_mut().filter(|process| process.may_snapshot()) {
                     process.begin_snapshot();
+                    self.tell(|| "server    begins a snapshot".to_owned());
                     self.count("snapshot begun");
                 }
             }
@@ -201,13 +234,16 @@ impl World {
     /// Time goes on, by little or by much, and the server's clock is set now and then.
     fn pass_time(&mut self) {
         self.true_ms += self.dice.roll() % 20;
-        if !self.calm && self.dice.chance(1) {
+        if !self.calm && self.dice.chance(1) && self.cut.allows(Way::Silence) {
             self.true_ms += 200_000 + self.dice.roll() % 900_000;
             self.count("long silence");
+            self.tell(|| "time      goes on, and nothing happens".to_owned());
         }
-        if !self.calm && self.dice.chance(20) {
+        if !self.calm && self.dice.chance(20) && self.cut.allows(Way::Clock) {
             self.ahead_ms = self.dice.roll() % (2 * CLOCK_STEP_MS);
             self.count("clock set");
+            let s = |ms: u64| ms as f64 / 1000.0;
+            self.tell(|| format!("clock     is {:.3} s ahead", s(self.ahead_ms) - s(CLOCK_STEP_MS)));
         }
         set_clock(self.true_ms + self.ahead_ms - CLOCK_STEP_MS);
     }
@@ -225,6 +261,9 @@ impl World {
             let mood = self.moods[actor(act) % MOODS];
             if self.calm || self.dice.chance(mood) {
                 let idle = !process.is_syncing();
+                if !self.calm {
+                    tell(|| format!("{:>6}{:>14}server    {act:?}", self.moment, ""));
+                }
                 process.act(act, &mut self.dice)?;
                 if idle && process.is_syncing() {
                     *self.counts.entry("slow sync").or_default() += 1;
@@ -233,11 +272,13 @@ impl World {
             }
         }
         if self.disk.power_gone() {
+            self.tell(|| "power     is gone".to_owned());
             return self.crash();
         }
         // A process whose disk has failed says so to whom it can, and ends.
         if process.has_failed() && (self.dice.chance(20) || acts.is_empty()) {
             self.count("end after a failed write");
+            self.tell(|| "server    ends, since a write has failed".to_owned());
             return self.crash();
         }
         Ok(())
@@ -245,6 +286,9 @@ impl World {
 
     fn client_acts(&mut self) -> Result<(), String> {
         let at = self.dice.below(CLIENTS);
+        if at >= self.cut.clients {
+            return Ok(());
+        }
         let Some(id) = self.clients[at].connection else {
             self.connect(at);
             return Ok(());
@@ -252,6 +296,7 @@ impl World {
         let slow = self.process.as_ref().is_some_and(Process::is_syncing);
         if slow && !self.clients[at].waiting.is_empty() && self.dice.chance(60) {
             self.count("gave up in a slow sync");
+            self.tell(|| format!("client {at}  gives up"));
             self.cut(at);
             return Ok(());
         }
@@ -276,6 +321,8 @@ impl World {
         if let Some(process) = &mut self.process {
             let core = self.dice.below(process.shards());
             process.accept(id, core, self.clients[at].principal);
+            let principal = self.clients[at].principal;
+            self.tell(|| format!("client {at}  connects to shard {core}, as connection {id} of {principal:?}"));
         }
         id
     }
@@ -283,6 +330,7 @@ impl World {
     fn send(&mut self, at: usize, command: usize, id: u64) -> String {
         let (sending, text) = self.auditor.send(command, id, self.moment);
         self.clients[at].waiting.push_back(sending);
+        self.tell(|| format!("client {at}  sends {}", text.trim_end()));
         text
     }
 
@@ -346,6 +394,7 @@ impl World {
             if answer["id"].as_u64() != expected {
                 return Err(format!("an answer out of order: {expected:?} is due, and {answer} came"));
             }
+            self.tell(|| format!("client {at}  is told {answer}"));
             if let Some(sending) = sending {
                 self.count(sort_of(&answer));
                 self.auditor.answered(sending, self.moment, failed, answer)?;
@@ -379,6 +428,7 @@ impl World {
     /// The server stops in good order, and starts again.
     fn stop(&mut self) -> Result<(), String> {
         self.count("stop in good order");
+        self.tell(|| "server    is stopped, when everything is answered".to_owned());
         if self.process.as_ref().is_some_and(Process::is_syncing) {
             self.count("stop in a slow sync");
         }
@@ -401,6 +451,9 @@ impl World {
     /// The faults end: all is answered, and then the histories are asked for.
     fn end(&mut self) -> Result<(), String> {
         self.disk.arm(None);
+        self.dice = Dice::part(self.seed, PART_END);
+        self.disk.throw(Dice::part(self.seed, PART_DISK + PART_END));
+        self.tell(|| "all       faults end".to_owned());
         self.calm = true;
         if self.process.as_ref().is_some_and(Process::has_failed) {
             self.crash()?;
