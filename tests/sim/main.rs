@@ -2,7 +2,8 @@
 //! seed and on one thread, so that what goes wrong once goes wrong again. The manual's page "simulation" tells how to
 //! run it and how to read it.
 //!
-//! `REPSEC_SIM_SEEDS` says how many seeds, `REPSEC_SIM_SEED` the first of them, `REPSEC_SIM_CUT` what is left of them.
+//! `REPSEC_SIM_SEEDS` says how many seeds, `REPSEC_SIM_TIME` for how many seconds, `REPSEC_SIM_SEED` the first of them,
+//! `REPSEC_SIM_CUT` what is left of them, `REPSEC_SIM_THREADS` how many threads share them.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,16 +13,18 @@ mod cut;
 mod dice;
 mod disk;
 mod process;
+mod seeds;
 mod shrink;
 mod story;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bug::Bug;
 use cut::Cut;
 use disk::Counts;
+use seeds::Seeds;
 use world::{Report, live};
 
 /// Seeds of a usual run.
@@ -104,39 +107,63 @@ fn report(seed: u64, cut: &Cut, what: &str) -> String {
 
 /// Lives through a seed that must keep all promises, twice if it is asked for, and counts what happened.
 fn keep(seed: u64, cut: &Cut, twice: bool, counts: &mut Counts) -> Result<(), String> {
-    let lived = attempt(seed, None, cut).map_err(|what| report(seed, cut, &what))?;
+    let lived = attempt(seed, None, cut)?;
     if twice {
         let second = attempt(seed, None, cut).map(|report| report.trace);
         if second != Ok(lived.trace) {
-            return Err(format!("seed {seed} does not repeat itself\nOnce more:\n{}", again(seed, cut)));
+            return Err("the seed does not repeat itself".to_owned());
         }
     }
-    for (what, count) in lived.counts {
-        *counts.entry(what).or_default() += count;
-    }
+    seeds::add(counts, lived.counts);
     Ok(())
 }
 
 #[test]
 fn many_seeds_keep_all_promises() {
-    let count = number("REPSEC_SIM_SEEDS").unwrap_or(SEEDS);
+    let time = number("REPSEC_SIM_TIME").map(Duration::from_secs);
+    let count = number("REPSEC_SIM_SEEDS").unwrap_or(if time.is_some() { u64::MAX } else { SEEDS });
     let chance = || u64::from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos()) << 8;
     let first = number("REPSEC_SIM_SEED").unwrap_or_else(chance);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = number("REPSEC_SIM_THREADS").map_or(cores, |threads| usize::try_from(threads).unwrap().max(1));
     let cut = std::env::var("REPSEC_SIM_CUT").map_or(Cut::nothing(), |text| text.parse().unwrap());
-    println!("REPSEC_SIM_SEED={first} REPSEC_SIM_SEEDS={count}");
-    let (begin, mut counts) = (Instant::now(), Counts::new());
-    for seed in first..first + count {
-        let twice = count == 1 || seed.is_multiple_of(TWICE);
-        keep(seed, &cut, twice, &mut counts).unwrap_or_else(|what| panic!("{what}"));
-    }
-    let ms = begin.elapsed().as_millis();
-    println!("{count} seeds in {ms} ms, one in {TWICE} twice: {} seeds/s", u128::from(count) * 1000 / ms.max(1));
-    for (what, count) in &counts {
+    println!("REPSEC_SIM_SEED={first}, {threads} threads");
+    let begin = Instant::now();
+    let seeds = Seeds { first, count, until: time.map(|time| begin + time) };
+    let outcome = seeds::live_all(&seeds, threads, |seed, counts| {
+        keep(seed, &cut, count == 1 || seed.is_multiple_of(TWICE), counts)
+    });
+    let done = outcome.unwrap_or_else(|(seed, what)| panic!("{}", report(seed, &cut, &what)));
+    for (what, count) in &done.counts {
         println!("{count:>8}  {what}");
     }
-    if count >= SEEDS_FOR_ALL_FAULTS {
-        let missing: Vec<_> = FAULTS.iter().filter(|fault| !counts.contains_key(*fault)).collect();
+    let ms = begin.elapsed().as_millis();
+    let speed = u128::from(done.lived) * 1000 / ms.max(1);
+    println!("{} seeds in {ms} ms, one in {TWICE} twice: {speed} seeds/s", done.lived);
+    if done.lived >= SEEDS_FOR_ALL_FAULTS {
+        let missing: Vec<_> = FAULTS.iter().filter(|fault| !done.counts.contains_key(*fault)).collect();
         assert!(missing.is_empty(), "these never happened: {missing:?}");
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let live = |threads, bug| {
+        let seeds = Seeds { first: 7, count: 60, until: None };
+        seeds::live_all(&seeds, threads, |seed, counts| {
+            let lived = attempt(seed, bug, &Cut::nothing())?;
+            // A sum of all traces.
+            *counts.entry("trace").or_default() +=
+                u64::from(u32::from_le_bytes(*lived.trace.as_bytes().first_chunk().unwrap()));
+            seeds::add(counts, lived.counts);
+            Ok(())
+        })
+    };
+    for bug in [None, Some(Bug::NonceForgotten)] {
+        let alone = live(1, bug);
+        assert_eq!(alone.is_err(), bug.is_some());
+        assert_eq!(live(2, bug), alone);
+        assert_eq!(live(5, bug), alone);
     }
 }
 
@@ -144,8 +171,9 @@ fn many_seeds_keep_all_promises() {
 fn past_failures_stay_mended() {
     let seeds = include_str!("seeds.txt").lines().filter(|line| !line.starts_with('#'));
     for seed in seeds.filter_map(|line| line.split_whitespace().next()) {
-        let kept = keep(seed.parse().unwrap(), &Cut::nothing(), true, &mut Counts::new());
-        kept.unwrap_or_else(|what| panic!("{what}"));
+        let (seed, whole) = (seed.parse().unwrap(), Cut::nothing());
+        let kept = keep(seed, &whole, true, &mut Counts::new());
+        kept.unwrap_or_else(|what| panic!("{}", report(seed, &whole, &what)));
     }
 }
 
