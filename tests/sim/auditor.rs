@@ -5,8 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::dice::now;
-
 /// What a command is, in the client's eyes.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verb {
@@ -61,7 +59,12 @@ pub struct Auditor {
     commands: Vec<Command>,
     sent: Vec<Sent>,
     known: u64,
+    /// What the server's clock showed at each moment, in seconds, and the most that it ever showed up to then.
+    clocks: Vec<(u64, u64)>,
 }
+
+/// How far a `ts` may lie from the clock, in seconds, as the profile says.
+const WINDOW_S: u64 = 300;
 
 type History = BTreeMap<u64, Event>;
 
@@ -147,8 +150,45 @@ impl Auditor {
         (id, format!("{message}\n"))
     }
 
-    /// Notes an answer. Some of it can be judged at once.
-    pub fn answered(&mut self, id: usize, at: u64, failed: bool, answer: Value) -> Result<(), String> {
+    /// Notes what the server's clock shows from this moment on.
+    pub fn clock(&mut self, at: u64, clock_s: u64) {
+        let at = usize::try_from(at).unwrap();
+        let highest = self.clocks.last().map_or(clock_s, |(_, highest)| clock_s.max(*highest));
+        self.clocks.resize(at, self.clocks.last().copied().unwrap_or((clock_s, clock_s)));
+        self.clocks.push((clock_s, highest));
+    }
+
+    /// Whether a `ts` was in time by some clock from one moment to another, and whether by all of them, and whether it was
+    /// by the highest that was ever shown until then.
+    fn in_time(&self, ts: u64, from: u64, to: u64) -> (bool, bool, bool) {
+        let (from, to) = (usize::try_from(from).unwrap(), usize::try_from(to).unwrap());
+        let shown = &self.clocks[from..=to];
+        let fits = |(clock, _): &(u64, u64)| clock.abs_diff(ts) <= WINDOW_S;
+        (shown.iter().any(fits), shown.iter().all(fits), shown[to - from].1 <= ts + WINDOW_S)
+    }
+
+    /// A change with a `ts` takes effect only in time. It is stale when it is not; and also when it is by a clock that was
+    /// set back, because the higher one may have had its first use forgotten. Says whether it was that.
+    fn judge_time(&self, sent: &Sent, at: u64, answer: &Value) -> Result<bool, String> {
+        let command = &self.commands[sent.command];
+        let Some((_, ts)) = &command.once else { return Ok(false) };
+        let (some, all, highest) = self.in_time(*ts, sent.at, at);
+        match number(answer, "status") {
+            401 => {
+                let told = || format!("it was in time by each clock that was ever shown: {command:?} got {answer}");
+                ensure(!all || !highest, told)?;
+                Ok(all)
+            }
+            200 => {
+                ensure(some, || format!("it was never in time: {command:?} got {answer}"))?;
+                Ok(false)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Notes an answer. Some of it can be judged at once. Says whether it is stale only because the clock was set back.
+    pub fn answered(&mut self, id: usize, at: u64, failed: bool, answer: Value) -> Result<bool, String> {
         let sent = &self.sent[id];
         let command = &self.commands[sent.command];
         let told = || format!("{command:?} was answered {answer}");
@@ -156,9 +196,9 @@ impl Auditor {
         ensure(status != 500 || failed, || format!("no disk has failed, and {}", told()))?;
         ensure(matches!(status, 200 | 401 | 403 | 404 | 409 | 500), told)?;
         if status == 401 {
-            let (_, ts) = command.once.as_ref().ok_or_else(told)?;
-            ensure(now().unix_s().abs_diff(*ts) > 150, || format!("it was fresh, and {}", told()))?;
+            ensure(command.once.is_some(), told)?;
         }
+        let set_back = self.judge_time(sent, at, &answer)?;
         let replayed = answer["replayed"] == true;
         ensure(!replayed || command.sends[0] < id, || format!("the first of its kind: {}", told()))?;
         if status == 200 && matches!(command.verb, Verb::Register | Verb::Remove) {
@@ -168,7 +208,7 @@ impl Auditor {
             self.known = events.iter().map(|event| number(event, "sequence")).fold(self.known, u64::max);
         }
         self.sent[id].answer = Some((at, answer));
-        Ok(())
+        Ok(set_back)
     }
 
     /// Judges everything by the histories, which the last AUDIT of each name has told from `since` on.

@@ -13,6 +13,8 @@ pub enum Bug {
     LostDecided,
     /// A start does not remember nonces.
     NonceForgotten,
+    /// A start does not know that it may have forgotten some.
+    ForgottenForgotten,
     /// A commit lacks its new head now and then.
     HeadLeftOut,
     /// A part of the index lacks a row now and then.
@@ -29,12 +31,13 @@ pub enum Bug {
 
 impl Bug {
     /// All of them, each with the seeds within which it must be found.
-    pub const ALL: [(Bug, u64); 11] = [
+    pub const ALL: [(Bug, u64); 12] = [
         (Bug::AnswerBeforeSync, 50),
         (Bug::FailureHidden, 50),
         (Bug::LostNotice, 50),
         (Bug::LostDecided, 50),
         (Bug::NonceForgotten, 100),
+        (Bug::ForgottenForgotten, 2000),
         (Bug::HeadLeftOut, 50),
         (Bug::IndexLeftOut, 50),
         (Bug::OrderIgnored, 50),

@@ -40,6 +40,7 @@ impl Dice {
 
 thread_local! {
     static CLOCK_MS: Cell<u64> = const { Cell::new(0) };
+    static PASSED_MS: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The clock of the simulated server.
@@ -47,7 +48,13 @@ pub fn now() -> Timestamp {
     Timestamp::from_unix_ms(CLOCK_MS.get())
 }
 
-/// Sets it.
-pub fn set_clock(ms: u64) {
-    CLOCK_MS.set(ms);
+/// The time in truth, which nobody sets: disks take it, and not that of the clock.
+pub fn passed_ms() -> u64 {
+    PASSED_MS.get()
+}
+
+/// Sets both.
+pub fn set_clock(clock_ms: u64, passed_ms: u64) {
+    CLOCK_MS.set(clock_ms);
+    PASSED_MS.set(passed_ms);
 }

@@ -38,14 +38,16 @@ const TWICE: u64 = 8;
 /// From so many seeds on, every fault must have happened.
 const SEEDS_FOR_ALL_FAULTS: u64 = 200;
 /// What is done to worlds, and what comes of it.
-const FAULTS: [&str; 30] = [
+const FAULTS: [&str; 32] = [
     "answer: changed",
     "answer: refused",
     "answer: replayed",
     "answer: seen",
     "answer: stale",
+    "answer: stale since the clock was set back",
     "answer: storage failed",
     "clock set",
+    "clock set far",
     "command repeated",
     "connection cut",
     "crash",

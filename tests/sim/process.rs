@@ -15,11 +15,11 @@ use repsec::log::{
     Span, SteppedCommitter, Store,
 };
 use repsec::projection::{Current, Nonces, Remembered, STRIPES, StateHash, Used, Walk};
-use repsec::types::{HashKey, Principal, Sequence, Timestamp};
+use repsec::types::{HashKey, Principal, Sequence};
 use repsec::wire::json::Parser;
 
 use crate::bug::Bug;
-use crate::dice::{Dice, now};
+use crate::dice::{Dice, now, passed_ms};
 use crate::disk::{Disk, Fault};
 
 /// Small bounds, so that few events reach them.
@@ -113,7 +113,7 @@ struct Copying {
 struct Found {
     tag: Tag,
     outcome: Outcome,
-    due: Timestamp,
+    due: u64,
 }
 
 /// One small thing that the server may do next.
@@ -170,8 +170,8 @@ pub struct Process {
     next_snapshot: u64,
     /// Something was taken by the committer since its last commit.
     to_commit: bool,
-    /// When the commit ends that the committer is in.
-    syncing: Option<Timestamp>,
+    /// When the commit ends that the committer is in, in ms.
+    syncing: Option<u64>,
     /// Reads that took long.
     pub slow_reads: u64,
     /// The start had a snapshot to begin with.
@@ -188,7 +188,9 @@ impl Process {
         let mut tables: Vec<Current> = (0..shards).map(|_| Current::new(key)).collect();
         let mut take = |recovered: Recovered<'_>| take_in(recovered, &mut tables, &nonces, key, bug);
         let recovery = store.recover(&mut take, &mut |_, _| ()).map_err(|error| format!("recovery: {error}"))?;
-        nonces.complete(recovery.last_time, now());
+        if bug != Some(Bug::ForgottenForgotten) {
+            nonces.complete(recovery.last_time, now());
+        }
         if let Some(damage) = &recovery.snapshot_damage {
             return Err(format!("a crash damaged the snapshot: {damage}"));
         }
@@ -325,14 +327,14 @@ impl Process {
             }
         }
         match self.syncing {
-            Some(end) if end <= now() => acts.push(Act::Synced),
+            Some(end) if end <= passed_ms() => acts.push(Act::Synced),
             None if self.to_commit && !self.failed => acts.push(Act::Commit),
             Some(_) | None => {}
         }
         if !self.reads.is_empty() {
             acts.push(Act::Read);
         }
-        if self.found.iter().any(|found| found.due <= now()) {
+        if self.found.iter().any(|found| found.due <= passed_ms()) {
             acts.push(Act::Found);
         }
     }
@@ -392,7 +394,7 @@ impl Process {
             }
             Act::Read => self.read_history(dice)?,
             Act::Found => {
-                if let Some(at) = self.found.iter().position(|found| found.due <= now()) {
+                if let Some(at) = self.found.iter().position(|found| found.due <= passed_ms()) {
                     let Found { tag, outcome, .. } = self.found.swap_remove(at);
                     self.tell(tag, outcome);
                 }
@@ -405,7 +407,7 @@ impl Process {
     /// The committer is in its write until then: it takes nothing, and nobody sees or hears of what it writes. So it does
     /// not matter that the write is made only in the end, or when the process dies in it.
     fn begin_sync(&mut self, ms: u64) {
-        self.syncing = Some(later(ms));
+        self.syncing = Some(passed_ms() + ms);
         if self.bug == Some(Bug::SyncNotAwaited) {
             self.notices.iter_mut().for_each(|waiting| waiting.push(Notice::Durable(self.sequencer.last())));
         }
@@ -594,7 +596,7 @@ impl Process {
         match self.disk.slowness_ms(dice) {
             Some(ms) => {
                 self.slow_reads += 1;
-                self.found.push(Found { tag, outcome, due: later(ms) });
+                self.found.push(Found { tag, outcome, due: passed_ms() + ms });
             }
             None => self.tell(tag, outcome),
         }
@@ -677,10 +679,6 @@ fn take_in(recovered: Recovered<'_>, tables: &mut [Current], nonces: &Nonces, ke
             }
         }
     }
-}
-
-fn later(ms: u64) -> Timestamp {
-    Timestamp::from_unix_ms(now().unix_ms() + ms)
 }
 
 fn claimed(last: Option<&repsec::domain::Event>, claim: &Claim) -> Outcome {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::auditor::{Auditor, Verb};
 use crate::bug::Bug;
 use crate::cut::{CLIENTS, Cut, SHARDS_MAX, Way};
-use crate::dice::{Dice, set_clock};
+use crate::dice::{Dice, now, set_clock};
 use crate::disk::{Counts, Disk, Fault};
 use crate::process::{Act, Process};
 use crate::story::tell;
@@ -18,8 +18,10 @@ const HOT_NAMES: [&str; 5] = ["a.example", "b.example", "192.0.2.7", "c@d.exampl
 const CALM_STEPS: u64 = 40_000;
 /// Answers that a client waits for at the most, more than a session lets be.
 const WAITING_MAX: usize = 20;
-/// How far the server's clock is set wrong at the most, in ms. Nonces are remembered long enough for this.
-const CLOCK_STEP_MS: u64 = 60_000;
+/// How far the server's clock is set wrong at the most, and mostly, in ms. The first is longer than nonces are
+/// remembered.
+const CLOCK_STEP_MS: u64 = 3_600_000;
+const CLOCK_STEP_MOSTLY_MS: u64 = 60_000;
 /// 2025-09-02, in ms.
 const BEGIN_MS: u64 = 1_756_807_200_000;
 /// Whose turn it is less often, and for how long nobody changes that.
@@ -103,7 +105,7 @@ pub fn live(seed: u64, bug: Option<Bug>, cut: &Cut) -> Result<Report, String> {
         calm: false,
         bug,
     };
-    set_clock(BEGIN_MS);
+    set_clock(BEGIN_MS, BEGIN_MS);
     world.start()?;
     for number in &cut.steps {
         world.step(*number)?;
@@ -240,12 +242,15 @@ impl World {
             self.tell(|| "time      goes on, and nothing happens".to_owned());
         }
         if !self.calm && self.dice.chance(20) && self.cut.allows(Way::Clock) {
-            self.ahead_ms = self.dice.roll() % (2 * CLOCK_STEP_MS);
-            self.count("clock set");
+            let far = self.dice.chance(40);
+            let step = if far { CLOCK_STEP_MS } else { CLOCK_STEP_MOSTLY_MS };
+            self.ahead_ms = CLOCK_STEP_MS - step + self.dice.roll() % (2 * step);
+            self.count(if far { "clock set far" } else { "clock set" });
             let s = |ms: u64| ms as f64 / 1000.0;
             self.tell(|| format!("clock     is {:.3} s ahead", s(self.ahead_ms) - s(CLOCK_STEP_MS)));
         }
-        set_clock(self.true_ms + self.ahead_ms - CLOCK_STEP_MS);
+        set_clock(self.true_ms + self.ahead_ms - CLOCK_STEP_MS, self.true_ms);
+        self.auditor.clock(self.moment, now().unix_s());
     }
 
     /// One thing that the server can do, seldom one of those whose mood is bad.
@@ -364,7 +369,9 @@ impl World {
         let command = self.auditor.make(verb, names, principal);
         let told = self.auditor.command_mut(command);
         if changes && !fresh && self.dice.chance(600) {
-            told.once = Some((format!("nonce-{command:0>20}"), self.true_ms / 1000));
+            // Some clients have their time from where the server has it.
+            let theirs = if self.dice.chance(500) { self.true_ms / 1000 } else { now().unix_s() };
+            told.once = Some((format!("nonce-{command:0>20}"), theirs));
             // Some repeat what was answered well, at once or much later.
             if self.dice.chance(200) {
                 self.clients[at].lost.push(command);
@@ -397,7 +404,9 @@ impl World {
             self.tell(|| format!("client {at}  is told {answer}"));
             if let Some(sending) = sending {
                 self.count(sort_of(&answer));
-                self.auditor.answered(sending, self.moment, failed, answer)?;
+                if self.auditor.answered(sending, self.moment, failed, answer)? {
+                    self.count("answer: stale since the clock was set back");
+                }
             }
         }
         Ok(())
