@@ -444,14 +444,11 @@ impl World {
         self.settle()?;
         (0..CLIENTS).for_each(|at| self.cut(at));
         self.disk.arm(None);
-        match self.process.take() {
-            Some(process) => {
-                *self.counts.entry("slow read").or_default() += process.slow_reads;
-                if !process.has_failed() {
-                    process.finish()?;
-                }
+        if let Some(process) = self.process.take() {
+            *self.counts.entry("slow read").or_default() += process.slow_reads;
+            if !process.has_failed() {
+                process.finish()?;
             }
-            None => {}
         }
         self.disk.restart();
         self.start()
