@@ -118,3 +118,77 @@ fn decide_verify_at(standing: Option<&Standing<'_>>, at: At, context: &Context<'
         Some(_) => Decision::ReadHistory,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::{Named, Page, apply};
+    use crate::types::{Attributes, Digest, Entity, Once};
+
+    const KEY: HashKey = HashKey::new([4; 16]);
+
+    fn no_digest(_: &str) -> [u8; 32] {
+        [0; 32]
+    }
+
+    fn asked(command: impl Fn(Named) -> Command) -> Request {
+        let entity = Entity::parse("a.example").unwrap();
+        let command = command(Named { hash: KEY.hash(entity.as_str()), entity });
+        Request { principal: Principal::Anonymous, once: None::<Once>, command }
+    }
+
+    fn event(registered: bool) -> Event {
+        let change = if registered { Change::Registered { attributes: Attributes::none() } } else { Change::Removed };
+        let (sequence, time) = (Sequence::new(1), Timestamp::from_unix_s(1));
+        let entity = Entity::parse("a.example").unwrap();
+        Event { sequence, time, principal: Principal::Anonymous, once: None, entity, change }
+    }
+
+    /// What the commands that read find, of an entity that was never there, is removed, or registered.
+    fn known() -> impl Strategy<Value = Option<Event>> {
+        prop::option::of(any::<bool>().prop_map(event))
+    }
+
+    proptest! {
+        /// The past is in the log, unless it has not come yet, or nothing ever was.
+        #[test]
+        fn the_past_is_read_from_the_log(known in known(), at in 0..4_u64, end in 0..4_u64, by_time: bool) {
+            let standing = known.as_ref().map(|event| apply(event, KEY));
+            let (now, last) = (Timestamp::from_unix_s(end), Sequence::new(end));
+            let context = Context { now, last, key: KEY, digest_of: &no_digest };
+            let moment = if by_time { At::Time(Timestamp::from_unix_s(at)) } else { At::Sequence(Sequence::new(at)) };
+            let verify = asked(|subject| Command::Verify { subject, claim: Claim::Registered, at: Some(moment) });
+            let expected = match &known {
+                _ if at > end => Decision::Refused(Refusal::AtInFuture),
+                None => Decision::Refused(Refusal::NotRegistered),
+                Some(_) => Decision::ReadHistory,
+            };
+            prop_assert_eq!(decide(standing.as_ref(), &verify, &context), expected);
+
+            let page = Page { limit: 1, order: super::super::Order::Ascending, after: None, since: None, until: None };
+            let audit = asked(|subject| Command::Audit { subject, page: Box::new(page) });
+            let expected = if known.is_some() { Decision::ReadHistory } else { Decision::Refused(Refusal::UnknownEntity) };
+            prop_assert_eq!(decide(standing.as_ref(), &audit, &context), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_not_registered_fulfils_no_claim() {
+        let digest = Claim::Digest(Box::new(Digest([0; 32])));
+        for claim in [Claim::Registered, Claim::Attributes(Attributes::none()), digest] {
+            assert_eq!(apply(&event(false), KEY).fulfils(&claim, KEY, no_digest), Some(false), "{claim:?}");
+            assert_eq!(apply(&event(true), KEY).fulfils(&claim, KEY, no_digest), Some(true), "{claim:?}");
+        }
+    }
+
+    #[test]
+    fn registering_and_removing_change_state_and_asking_does_not() {
+        let attributes = Attributes::none();
+        assert!(asked(|subject| Command::Register { subject, attributes: attributes.clone() }).command.changes_state());
+        assert!(asked(|subject| Command::Remove { subject }).command.changes_state());
+        let verify = asked(|subject| Command::Verify { subject, claim: Claim::Registered, at: None });
+        assert!(!verify.command.changes_state());
+    }
+}

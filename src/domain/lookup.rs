@@ -160,6 +160,7 @@ mod tests {
                     lookups.push(place, key.hash(name), name.as_bytes());
                 }
                 prop_assert_eq!(lookups.len(), names.len());
+                prop_assert_eq!(lookups.is_empty(), names.is_empty());
                 let owner = |lookup: &Lookup| names[lookup.place as usize].1;
                 let parts: Vec<Lookups> = (0..3).map(|part| lookups.part(|lookup| owner(lookup) == part)).collect();
                 prop_assert_eq!(parts.iter().map(Lookups::len).sum::<usize>(), names.len());

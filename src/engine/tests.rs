@@ -212,6 +212,7 @@ proptest! {
             expected.push(Some(outcome));
             engine.step(now, Input::Asked { tag: expected.len() as u64 - 1, asked }, &mut effects);
             check(&mut effects, &mut expected, &depends, durable, &mut answered, &mut events)?;
+            prop_assert_eq!(engine.pending(), expected.iter().flatten().count(), "what is not answered waits");
         }
         prop_assert_eq!(answered, expected.len(), "everything is answered once all is durable");
         prop_assert_eq!(engine.pending(), 0);
@@ -485,4 +486,49 @@ fn the_clock_may_go_back_the_log_does_not() {
     assert_eq!(sequencer.take(Timestamp::from_unix_s(90)), (Sequence::new(6), Timestamp::from_unix_s(100)));
     assert_eq!(sequencer.take(Timestamp::from_unix_s(110)), (Sequence::new(7), Timestamp::from_unix_s(110)));
     assert_eq!(sequencer.last(), Sequence::new(7));
+}
+
+/// An entity keeps the kind that it was registered as, whatever the name alone looks like.
+#[test]
+fn a_removal_is_of_the_kind_that_was_registered() {
+    let mut engine = fresh();
+    let mut effects = Vec::new();
+    let now = Timestamp::from_unix_s(1);
+    let kind = Kind::parse("x-campaign").unwrap();
+    let entity = Entity::parse_as("a.example", kind.clone()).unwrap();
+    let register = Command::Register {
+        subject: Named { hash: KEY.hash(entity.as_str()), entity },
+        attributes: Attributes::none(),
+    };
+    for (tag, command) in (0..).zip([register, Command::Remove { subject: named("a.example") }]) {
+        engine.step(now, Input::Asked { tag, asked: request("", None, command) }, &mut effects);
+    }
+    let kinds: Vec<&Kind> = effects
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::Append { event, .. } => Some(event.entity.kind()),
+            Effect::Answer { .. } | Effect::Read { .. } => None,
+        })
+        .collect();
+    assert_eq!(kinds, [&kind, &kind]);
+}
+
+/// A question about a place of the log is not answered before that place is durable, whosever event is there.
+#[test]
+fn a_place_of_the_log_is_read_when_it_is_durable() {
+    let mut engine = fresh();
+    let mut effects = Vec::new();
+    let now = Timestamp::from_unix_s(1);
+    for name in ["a.example", "b.example"] {
+        let register = Command::Register { subject: named(name), attributes: Attributes::none() };
+        engine.step(now, Input::Asked { tag: 0, asked: request("", None, register) }, &mut effects);
+    }
+    let at = Some(crate::domain::At::Sequence(Sequence::new(2)));
+    let verify = Command::Verify { subject: named("a.example"), claim: Claim::Registered, at };
+    engine.step(now, Input::Asked { tag: 1, asked: request("", None, verify) }, &mut effects);
+    for (durable, reads) in [(1, false), (2, true)] {
+        effects.clear();
+        engine.step(now, Input::Durable(Sequence::new(durable)), &mut effects);
+        assert_eq!(effects.iter().any(|effect| matches!(effect, Effect::Read { .. })), reads, "{durable}");
+    }
 }

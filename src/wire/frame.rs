@@ -315,10 +315,6 @@ impl Scanner {
     /// never closed the one before.
     fn malformed(&mut self, buffer: &[u8], what: Malformed) -> Scan {
         match buffer.get(self.at) {
-            Some(b'\n') => {
-                self.at += 1;
-                self.state = State::Between;
-            }
             Some(b'{') if begins_line(buffer.get(self.start..self.at).unwrap_or_default()) => {
                 self.state = State::Between;
             }

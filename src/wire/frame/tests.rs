@@ -30,6 +30,11 @@ fn read(stream: &[u8], pieces: &[usize]) -> Vec<Result<Vec<u8>, Option<Malformed
         let unneeded = scanner.consumed();
         buffer.drain(..unneeded);
         scanner.forget(unneeded);
+        assert_eq!(
+            buffer.first().copied(),
+            scanner.in_message().then_some(b'{'),
+            "only a message that has begun is kept"
+        );
         if rest.is_empty() {
             break;
         }
@@ -199,6 +204,21 @@ fn errors_are_seen_at_once_and_cost_one_line() {
             })
             .collect();
         assert_eq!(&seen, expected, "{stream:?}");
+    }
+}
+
+/// What is in an escape is for the parser to judge, but for the line end that it may hide.
+#[test]
+fn an_escaped_blank_does_not_end_a_message() {
+    let text = br#"{"a\ ":"\ "}"#;
+    assert_eq!(read(text, &[1]), [Ok(text.to_vec())]);
+    assert_eq!(read(b"{\"a\":\"\\\x1f", &[1]), [Err(Some(Malformed::ControlCharacter))]);
+}
+
+#[test]
+fn brackets_close_what_they_open() {
+    for text in [r#"{"a":1]"#, r#"{"a":"b"]"#, r#"{"a":[1}"#, r#"{"a":["b"}"#] {
+        assert_eq!(read(text.as_bytes(), &[usize::MAX]), [Err(Some(Malformed::Structure))], "{text}");
     }
 }
 

@@ -18,6 +18,7 @@ fn tree(value: Value<'_>) -> Tree {
         Value::Array(array) => {
             let elements: Vec<Tree> = array.elements().map(tree).collect();
             assert_eq!(elements.len(), array.len());
+            assert_eq!(elements.is_empty(), array.is_empty());
             Tree::Array(elements)
         }
         Value::Object(object) => object_tree(object),
@@ -27,6 +28,7 @@ fn tree(value: Value<'_>) -> Tree {
 fn object_tree(object: Object<'_>) -> Tree {
     let members: Vec<(String, Tree)> = object.members().map(|(name, value)| (name.to_owned(), tree(value))).collect();
     assert_eq!(members.len(), object.len());
+    assert_eq!(members.is_empty(), object.is_empty());
     Tree::Object(members)
 }
 
@@ -141,6 +143,17 @@ proptest! {
             );
         }
     }
+}
+
+/// The tape of a usual message is used again; that of an unusual one is not kept.
+#[test]
+fn memory_is_kept_up_to_a_bound() {
+    let mut parser = Parser::new(DEPTH_MAX);
+    let message = |zeros: usize| format!("{{\"a\":[0{}]}}", ",0".repeat(zeros)).into_bytes();
+    let _ = read(&mut parser, &message(10), None);
+    assert!((1..=TAPE_NODES_KEPT).contains(&parser.tape.0.capacity()));
+    let _ = read(&mut parser, &message(2 * TAPE_NODES_KEPT), None);
+    assert!(parser.tape.0.capacity() <= TAPE_NODES_KEPT);
 }
 
 #[test]
