@@ -144,7 +144,7 @@ fn end_of(bytes: &[u8], group_bytes_max: usize) -> End {
         at = end;
     }
     let from = parts_from.unwrap_or(at);
-    let followed = next_start(bytes, at + 1).is_some() && bytes.len() - from > group_bytes_max;
+    let followed = next_start(bytes, at).is_some() && bytes.len() - from > group_bytes_max;
     if followed || !lacks_a_sector(bytes, at..bytes.len()) { End::Damaged } else { End::Torn(from) }
 }
 

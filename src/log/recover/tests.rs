@@ -163,6 +163,36 @@ fn a_damaged_snapshot_is_told_and_replayed_over() {
     }
 }
 
+/// The second line of defence, since a log that lost its end is damaged in itself.
+#[test]
+fn a_record_that_is_younger_than_the_log_is_damage() {
+    for younger in [None, Some(true), Some(false)] {
+        let events = plain_history(10);
+        let store = Store::in_memory().unwrap();
+        commit(&store, &events, 3, small());
+        let end = 8;
+        let mut writer = SnapshotWriter::new(1, 0);
+        let key = store.identity().hash_key;
+        // The younger record comes first, lest one that is old enough be asked instead.
+        for at in [if younger == Some(true) { 10 } else { end }, 1] {
+            let event = events.iter().find(|event| event.sequence.value() == at).unwrap();
+            let name = event.entity.as_str();
+            writer.entry(&SnapshotEntry::of(key.hash(name), name, &apply(event, key)));
+        }
+        for at in [if younger == Some(false) { 10 } else { end }, 1] {
+            let (sequence, time) = (Sequence::new(at), events[0].time);
+            writer.nonce(&SnapshotNonce { nonce: u128::from(at), fingerprint: 1, sequence, time });
+        }
+        let (committer, _) = start(&store, small());
+        send(&committer, Append::Snapshot(writer.take_chunk().unwrap()));
+        send(&committer, Append::SnapshotEnd(writer.end(1, Sequence::new(3))));
+        committer.stop().unwrap();
+        let marker = store.marker().unwrap().unwrap();
+        let loaded = store.load(&marker, Sequence::new(end), &mut |_| (), &mut |_| ());
+        assert_eq!(loaded.is_err(), younger.is_some(), "{younger:?} {loaded:?}");
+    }
+}
+
 #[test]
 fn damage_in_the_tail_is_an_error_with_its_place() {
     for index in 3..5 {
