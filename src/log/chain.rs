@@ -142,3 +142,37 @@ impl Chain {
         Err(LogError::corrupt(self.at.last.next(), "the log", Malformed(why)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::batch::BatchDigest;
+    use super::*;
+
+    fn chain(known: bool, at: Head) -> Chain {
+        Chain { known, at, ..Chain::new(LogId([1; 16])) }
+    }
+
+    proptest! {
+        /// Times do not run backwards, and nothing happens after the commit that holds it.
+        #[test]
+        fn an_event_is_between_the_one_before_it_and_its_commit(last in 0..4_u64, committed in 0..4_u64, time in 0..4_u64) {
+            let [last_time, committed, time] = [last, committed, time].map(Timestamp::from_unix_ms);
+            let mut chain = chain(true, Head { last_time, committed, ..Head::EMPTY });
+            let fits = last_time <= time && time <= committed;
+            prop_assert_eq!(chain.note_time(Sequence::new(1), time).is_ok(), fits);
+            prop_assert_eq!(chain.at().last_time, if fits { time } else { last_time });
+        }
+
+        /// The end is where the head says, with the digest that it says. Behind a batch that cannot be read its place is
+        /// only that of its first event, and its digest unknown.
+        #[test]
+        fn the_end_is_that_of_the_head(known: bool, last in 0..3_u64, of_head in 0..3_u64, same_digest: bool) {
+            let chain = chain(known, Head { last: Sequence::new(last), ..Head::EMPTY });
+            let digest = if same_digest { chain.at.digest } else { BatchDigest([9; 32]) };
+            let ends = last == of_head && same_digest || !known && last <= of_head;
+            prop_assert_eq!(chain.end(&Head { last: Sequence::new(of_head), digest, ..Head::EMPTY }).is_ok(), ends);
+        }
+    }
+}

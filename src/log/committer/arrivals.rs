@@ -105,6 +105,15 @@ mod tests {
     use crate::log::arbitrary::{KEY, hashed, plain_history};
     use proptest::prelude::*;
 
+    /// What these events weigh in a commit.
+    fn bytes(events: &[(EntityHash, Event)]) -> usize {
+        let text = |event: &Event| match &event.change {
+            Change::Registered { attributes } => format!("{}{}", event.entity.as_str(), attributes.as_str()).len(),
+            Change::Removed => event.entity.as_str().len(),
+        };
+        events.iter().map(|(_, event)| text(event) + OVERHEAD_BYTES).sum()
+    }
+
     fn arrivals() -> Arrivals {
         Arrivals::behind(Sequence::ZERO, Timestamp::ZERO)
     }
@@ -122,9 +131,15 @@ mod tests {
             for sequence in order {
                 let (hash, event) = events[usize::try_from(sequence).unwrap() - 1].clone();
                 arrivals.push(hash, event).unwrap();
-                if arrivals.fill(events_max, bytes_max) {
+                let ready: Vec<_> = arrivals.ready.iter().cloned().collect();
+                let fills = ready.len() >= events_max || bytes(&ready) >= bytes_max;
+                prop_assert_eq!(arrivals.fill(events_max, bytes_max), fills);
+                if fills {
                     let part = arrivals.take(events_max, bytes_max);
-                    prop_assert!(!part.is_empty() && part.len() <= events_max);
+                    // As much as fits, and one event if none does.
+                    let fits = |count: usize| count <= events_max && bytes(&ready[..count]) <= bytes_max;
+                    prop_assert!(part.len() == 1 || fits(part.len()));
+                    prop_assert!(part.len() == ready.len() || !fits(part.len() + 1));
                     taken.extend(part);
                 }
             }

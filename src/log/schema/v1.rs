@@ -180,3 +180,26 @@ pub(super) fn read_by_rkyv(bytes: &[u8]) -> Option<(u64, u64, u8, u8, [String; T
         subject.made_ms.to_native(),
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is stored has one spelling: another would be an event that nobody wrote.
+    #[test]
+    fn kinds_and_changes_have_one_spelling() {
+        for code in 0..=u8::MAX {
+            assert_eq!(kind(code, "").ok(), Kind::from_code(code), "{code}");
+            let extension = (code == u8::MAX).then(|| Kind::Extension("x-a".into()));
+            assert_eq!(kind(code, "x-a").ok(), extension, "{code}");
+            for text in ["", "{}", "{\"a\":1}"] {
+                let began = match (code, text) {
+                    (REGISTERED, "" | "{\"a\":1}") => Some(Some(text)),
+                    (REMOVED, "") => Some(None),
+                    _ => None,
+                };
+                assert_eq!(registered(code, text).ok(), began, "{code} {text}");
+            }
+        }
+    }
+}
