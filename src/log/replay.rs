@@ -119,3 +119,39 @@ impl Store {
         Ok(*chain.at())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::arbitrary::plain_history;
+    use super::super::fixtures::holding;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_span_has_its_events_and_no_others(from in 0..24_u64, to in prop::option::of(0..24_u64)) {
+            let events = plain_history(20);
+            let store = holding(&events);
+            let span = Span { from: Sequence::new(from), to: to.map(Sequence::new) };
+            let (mut shown, mut last_progress) = (Vec::new(), (0, 0));
+            let left = store.replay(span, &mut |done, total| last_progress = (done, total), |hash, event| {
+                assert_eq!(hash, store.identity().hash_key.hash(event.entity.as_str()));
+                shown.push(event);
+                ControlFlow::Continue(())
+            });
+            let within = |event: &&Event| (from..=to.unwrap_or(20)).contains(&event.sequence.value());
+            let expected: Vec<Event> = events.iter().filter(within).cloned().collect();
+            prop_assert_eq!(&shown, &expected);
+            let left = left.unwrap();
+            if let Some(event) = expected.last() {
+                prop_assert!(left.last >= event.sequence);
+                prop_assert_eq!(last_progress.0, expected.len() as u64);
+            }
+            if to.is_none() && from <= 20 {
+                prop_assert_eq!(left.digest, store.head().unwrap().digest);
+                prop_assert_eq!(last_progress.0, last_progress.1);
+            }
+        }
+    }
+}

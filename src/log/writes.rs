@@ -165,3 +165,31 @@ impl Writes {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_added_is_there_until_it_is_forgotten() {
+        let mut writes = Writes::new();
+        for _ in 0..2 {
+            assert!(writes.is_empty());
+            assert_eq!((writes.len_bytes(), writes.iter().next()), (0, None));
+            writes.put(Area::Meta, b"key", b"value");
+            writes.delete_range(Area::Log, b"from", b"to");
+            let filled: Result<(), ()> = writes.put_with(Area::Log, b"lost", |into| {
+                into.push(1);
+                Err(())
+            });
+            assert_eq!(filled, Err(()));
+            let both = [
+                (Area::Meta, Write::Put { key: b"key", value: b"value" }),
+                (Area::Log, Write::DeleteRange { from: b"from", to: b"to" }),
+            ];
+            assert_eq!(writes.iter().collect::<Vec<_>>(), both);
+            assert_eq!((writes.is_empty(), writes.len_bytes()), (false, 14));
+            writes.clear();
+        }
+    }
+}

@@ -41,6 +41,8 @@ proptest! {
         let bytes = encoded(&event);
         let read = read_event(&bytes).unwrap();
         prop_assert_eq!(read.check(), Ok(()));
+        let without_nonce = StoredEvent { nonce: "short", ..read.clone() };
+        prop_assert!(without_nonce.check().is_err());
         prop_assert_eq!(read.standing(KEY), apply(&event, KEY));
     }
 
