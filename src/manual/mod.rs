@@ -33,6 +33,9 @@ pub mod glossary {}
 #[doc = include_str!("limits.md")]
 pub mod limits {}
 
+#[doc = include_str!("mutants.md")]
+pub mod mutants {}
+
 #[doc = include_str!("performance.md")]
 pub mod performance {}
 
