@@ -22,7 +22,7 @@ const RUDE: u64 = 3;
 ///
 /// # Errors
 /// When one cannot be opened, or is not answered.
-pub(super) fn until(stop: &AtomicBool, peer: &Peer) -> Result<u64, Failure> {
+pub fn until(stop: &AtomicBool, peer: &Peer) -> Result<u64, Failure> {
     let mut connections = 0;
     while !stop.load(Ordering::Relaxed) {
         let mut asker = Asker::new(peer)?;

@@ -11,7 +11,7 @@
 //! | [`flat`] | the verdicts |
 //! | [`picture`] | the curves |
 
-mod churn;
+pub mod churn;
 pub mod flat;
 pub mod picture;
 
