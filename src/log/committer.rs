@@ -31,7 +31,7 @@ use super::{LogError, Store};
 use arrivals::Arrivals;
 use gathering::{Gathered, Gathering};
 use indexing::{Indexing, RUN_ROWS};
-pub use stepped::SteppedCommitter;
+pub use stepped::{LaneEnd, SteppedCommitter};
 
 /// What a shard hands to the committer.
 #[derive(Debug)]

@@ -55,11 +55,11 @@ use std::ops::ControlFlow;
 pub use access::{AccessBlock, AccessRecord};
 pub use batch::BatchDigest;
 pub use committer::{
-    Append, CommitSink, Committer, CommitterHandle, CommitterOptions, Lane, NotSent, SteppedCommitter,
+    Append, CommitSink, Committer, CommitterHandle, CommitterOptions, Lane, LaneEnd, NotSent, SteppedCommitter,
 };
 pub use error::LogError;
 pub use identity::{Identity, LogId};
-pub use pool::{Question, ReadJob, ReaderPool, Reading};
+pub use pool::{Question, ReadJob, ReaderPool, Reading, SteppedReaders};
 pub use reader::History;
 pub use recover::{Recovered, Recovery};
 pub use replay::Span;

@@ -84,6 +84,13 @@ impl ReaderPool {
         Ok(ReaderPool { queue: Some(sender), threads })
     }
 
+    /// A pool without threads: its owner answers what was submitted, when it likes. For simulations.
+    pub fn stepped(store: &Store, queue: usize) -> (ReaderPool, SteppedReaders) {
+        let (sender, jobs) = bounded(queue.max(1));
+        let readers = SteppedReaders { history: History::new(store.clone()), jobs };
+        (ReaderPool { queue: Some(sender), threads: Vec::new() }, readers)
+    }
+
     /// Hands over a question without waiting.
     ///
     /// # Errors
@@ -92,6 +99,27 @@ impl ReaderPool {
     pub fn try_submit(&self, job: ReadJob) -> Result<(), ReadJob> {
         let Some(queue) = &self.queue else { return Err(job) };
         queue.try_send(job).map_err(TrySendError::into_inner)
+    }
+}
+
+/// The other side of a pool without threads.
+pub struct SteppedReaders {
+    history: History,
+    jobs: Receiver<ReadJob>,
+}
+
+impl SteppedReaders {
+    /// Takes the oldest question. Its reply MUST be called.
+    pub fn take(&self) -> Option<ReadJob> {
+        self.jobs.try_recv().ok()
+    }
+
+    /// Reads the answer to a question, as a reader's thread does. Blocks.
+    ///
+    /// # Errors
+    /// As [`History::page`].
+    pub fn read(&self, question: &Question, up_to: Sequence) -> Result<Reading, LogError> {
+        answer(&self.history, question, up_to)
     }
 }
 

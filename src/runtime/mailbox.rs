@@ -108,6 +108,11 @@ impl<Q, A> Inbox<Q, A> {
         false
     }
 
+    /// Whether the core has said that it sleeps, and nobody has woken it since.
+    pub fn is_sleeping(&self) -> bool {
+        self.sleeping.load(Ordering::Relaxed)
+    }
+
     /// Takes back what `prepare_to_sleep` said.
     pub fn stay_awake(&self) {
         self.sleeping.store(false, Ordering::Relaxed);
@@ -128,12 +133,20 @@ impl<Q, A> Mesh<Q, A> {
     /// # Errors
     /// When the system has no more file descriptors.
     pub fn new(cores: usize) -> io::Result<MeshAndEars<Q, A>> {
+        Mesh::with_room(cores, ASKING_LETTERS_MAX)
+    }
+
+    /// The same, each with room for so many letters that ask, at least one.
+    ///
+    /// # Errors
+    /// As [`Mesh::new`].
+    pub fn with_room(cores: usize, asking_letters_max: usize) -> io::Result<MeshAndEars<Q, A>> {
         let mut inboxes = Vec::with_capacity(cores);
         let mut ears = Vec::with_capacity(cores);
         for _ in 0..cores {
             let (bell, ear) = UnixStream::pair()?;
             bell.set_nonblocking(true)?;
-            let (asking, answering) = (ArrayQueue::new(ASKING_LETTERS_MAX), SegQueue::new());
+            let (asking, answering) = (ArrayQueue::new(asking_letters_max.max(1)), SegQueue::new());
             let (told, sleeping) = (AtomicBool::new(false), AtomicBool::new(false));
             inboxes.push(Inbox { asking, answering, told, sleeping, bell });
             ears.push(ear);

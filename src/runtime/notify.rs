@@ -21,10 +21,15 @@ impl Notify {
         }
     }
 
+    /// Takes a signal, if one has come.
+    pub fn take(&self) -> bool {
+        self.set.replace(false)
+    }
+
     /// Waits for a signal and takes it.
     pub async fn wait(&self) {
         poll_fn(|context| {
-            if self.set.replace(false) {
+            if self.take() {
                 return Poll::Ready(());
             }
             *self.waiting.borrow_mut() = Some(context.waker().clone());

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -28,6 +28,23 @@ pub struct CertificateFiles {
     pub chain: PathBuf,
     /// The private key of the first certificate.
     pub key: PathBuf,
+}
+
+/// What the next handshake takes; it may change while the server runs.
+pub(super) struct InUse(Mutex<Arc<ServerConfig>>);
+
+impl InUse {
+    pub(super) fn new(config: Arc<ServerConfig>) -> InUse {
+        InUse(Mutex::new(config))
+    }
+
+    pub(super) fn get(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set(&self, config: Arc<ServerConfig>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = config;
+    }
 }
 
 impl CertificateFiles {

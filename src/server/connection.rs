@@ -1,7 +1,7 @@
 //! One connection: its state, and the two tasks that move its bytes.
 //!
-//! The reader task takes bytes, the writer task gives bytes; both work on the [`Connection`], and neither holds a
-//! borrow of it over an await. The reader stops reading while the connection may not ask more (back-pressure); the
+//! The reader task takes bytes, the writer task gives bytes; both work on the [`Connection`] and its TLS, and neither holds
+//! a borrow of them over an await. The reader stops reading while the connection may not ask more (back-pressure); the
 //! writer writes what is answered, in one go, while the next answers gather.
 
 use std::cell::{Cell, RefCell};
@@ -37,7 +37,6 @@ pub(super) struct Connection {
     /// The pseudonym of the peer's address in the access journal.
     pub(super) peer: u64,
     pub(super) session: RefCell<Session>,
-    pub(super) tls: RefCell<Tls>,
     /// A question that may not go out yet; nothing behind it may either.
     pub(super) held: RefCell<Option<(u64, Asked)>>,
     /// The core that still has to decide changes of this connection, and how many.
@@ -79,13 +78,12 @@ pub(super) enum End {
 }
 
 impl Connection {
-    pub(super) fn new(id: u64, peer: u64, session: Session, tls: Tls) -> Connection {
+    pub(super) fn new(id: u64, peer: u64, session: Session) -> Connection {
         let now = Instant::now();
         Connection {
             id,
             peer,
             session: RefCell::new(session),
-            tls: RefCell::new(tls),
             held: RefCell::new(None),
             undecided: Cell::new((0, 0)),
             histories: RefCell::new(Vec::new()),
@@ -125,7 +123,7 @@ impl Connection {
     }
 
     /// Whether all that was accepted is answered and written, and nothing more will be accepted.
-    fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         let session = self.session.borrow();
         let asked_all = self.asked_all.get() && self.held.borrow().is_none();
         session.finished() || self.input_ended.get() && asked_all && session.outstanding() == 0
@@ -133,7 +131,7 @@ impl Connection {
 }
 
 /// Moves bytes from the socket to the session until the peer or the server ends it.
-pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, mut reader: Reader) {
+pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, tls: Rc<RefCell<Tls>>, mut reader: Reader) {
     let mut buffer = Vec::with_capacity(READ_BYTES_MIN);
     let (mut filled, mut small_reads) = (0, 0);
     while !connection.input_ended.get() {
@@ -141,7 +139,7 @@ pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, mut reader:
             // The time in which we do not read is none that the peer takes.
             connection.started.set(None);
             connection.room.wait().await;
-            note_started(&connection, filled, Instant::now());
+            note_started(&connection, &tls, filled, Instant::now());
             continue;
         }
         if filled == buffer.capacity() {
@@ -166,8 +164,9 @@ pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, mut reader:
             break;
         }
         let (done, outcome) = {
-            let (mut tls, mut session) = (connection.tls.borrow_mut(), connection.session.borrow_mut());
-            tls.receive(buffer.get_mut(..filled).unwrap_or_default(), &mut |plaintext| session.receive(plaintext))
+            let mut session = connection.session.borrow_mut();
+            tls.borrow_mut()
+                .receive(buffer.get_mut(..filled).unwrap_or_default(), &mut |plaintext| session.receive(plaintext))
         };
         buffer.copy_within(done..filled, 0);
         filled -= done;
@@ -175,8 +174,8 @@ pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, mut reader:
             tracing::debug!(%error, "a peer broke TLS");
         }
         core.pump(&connection);
-        note_started(&connection, filled, connection.heard.get());
-        if outcome.is_err() || connection.tls.borrow().peer_closed() {
+        note_started(&connection, &tls, filled, connection.heard.get());
+        if outcome.is_err() || tls.borrow().peer_closed() {
             break;
         }
     }
@@ -187,8 +186,8 @@ pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, mut reader:
 }
 
 /// Notes since when something has been begun that must be ended in time: a message, a record, a handshake.
-fn note_started(connection: &Connection, undecrypted: usize, now: Instant) {
-    let handshaking = connection.tls.borrow().is_handshaking();
+fn note_started(connection: &Connection, tls: &RefCell<Tls>, undecrypted: usize, now: Instant) {
+    let handshaking = tls.borrow().is_handshaking();
     let session = connection.session.borrow();
     let open = handshaking || undecrypted > 0 || session.message_started();
     // A peer that sends ahead has always begun something; what counts is whether it ever ends.
@@ -219,7 +218,7 @@ async fn linger(connection: &Connection, mut reader: Reader, mut buffer: Vec<u8>
 }
 
 /// Moves answers from the session to the socket until everything is said.
-pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>, mut writer: Writer) {
+pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>, tls: Rc<RefCell<Tls>>, mut writer: Writer) {
     let (mut spare, mut plaintext) = (Vec::new(), Vec::new());
     let mut broken = false;
     'connection: loop {
@@ -231,7 +230,7 @@ pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>, mut writer
             core.collect(&connection, &mut plaintext);
             let answered = !plaintext.is_empty();
             let done = connection.is_done();
-            let outgoing = encrypt(&connection, &mut plaintext, spare, done);
+            let outgoing = encrypt(&connection, &tls, &mut plaintext, spare, done);
             let wrote = !outgoing.is_empty();
             if wrote && !broken {
                 connection.writing.set(true);
@@ -281,8 +280,14 @@ fn keep_little(connection: &Connection, spare: &mut Vec<u8>, plaintext: &mut Vec
 }
 
 /// Encrypts the answers, and the farewell if nothing will follow.
-fn encrypt(connection: &Connection, plaintext: &mut Vec<u8>, spare: Vec<u8>, done: bool) -> Vec<u8> {
-    let mut tls = connection.tls.borrow_mut();
+fn encrypt(
+    connection: &Connection,
+    tls: &RefCell<Tls>,
+    plaintext: &mut Vec<u8>,
+    spare: Vec<u8>,
+    done: bool,
+) -> Vec<u8> {
+    let mut tls = tls.borrow_mut();
     if !plaintext.is_empty() && tls.send(plaintext).is_err() {
         connection.input_ended.set(true);
     }

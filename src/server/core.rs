@@ -12,10 +12,11 @@ use std::sync::Arc;
 
 use crate::domain::{Asked, Claim, Command, Lookups, Outcome, Request, Unavailable};
 use crate::engine::{Effect, Engine, Input};
-use crate::faces::{Face, Record, repsec};
+use crate::faces::repsec::{self, Session};
+use crate::faces::{Face, Record};
 use crate::log::{AccessBlock, Append, Lane, NotSent, ReaderPool};
-use crate::runtime::{Inbox, now};
-use crate::types::{Sequence, Timestamp};
+use crate::runtime::Inbox;
+use crate::types::{Principal, Sequence, Timestamp};
 use crate::wire::json::Parser;
 
 use super::connection::Connection;
@@ -23,7 +24,6 @@ use super::history;
 use super::journal::Journal;
 use super::letter::{Answers, Questions, Tag};
 use super::numbered::Numbered;
-use super::settings::Settings;
 use super::shared::Shared;
 
 /// Questions to history that one connection may have open: their answers are long, and each keeps a thread busy.
@@ -49,13 +49,13 @@ pub(super) struct Brain {
 pub(super) struct Core {
     pub(super) index: usize,
     pub(super) shared: Arc<Shared>,
-    pub(super) settings: Arc<Settings>,
-    pub(super) face: Arc<repsec::Settings>,
+    face: Arc<repsec::Settings>,
+    clock: fn() -> Timestamp,
     pub(super) brain: RefCell<Option<Brain>>,
     pub(super) connections: RefCell<Numbered<Rc<Connection>>>,
     pub(super) journal: RefCell<Journal>,
     /// Parses the messages of all connections of this core; its memory is worth sharing.
-    pub(super) parser: Rc<RefCell<Parser>>,
+    parser: Rc<RefCell<Parser>>,
     numbered: Cell<u64>,
     /// What the engine knows to be durable.
     durable: Cell<Sequence>,
@@ -81,15 +81,21 @@ struct Outbox {
 }
 
 impl Core {
-    pub(super) fn new(index: usize, shared: Arc<Shared>, settings: Arc<Settings>, face: Arc<repsec::Settings>) -> Core {
+    /// A core without its entities. It reads the time from `clock`.
+    pub(super) fn new(
+        index: usize,
+        shared: Arc<Shared>,
+        face: Arc<repsec::Settings>,
+        clock: fn() -> Timestamp,
+    ) -> Core {
         let cores = shared.mesh.cores();
         let parser = Parser::new(face.limits.depth_max);
         let journal = Journal::new(u16::try_from(index).unwrap_or(u16::MAX));
         Core {
             index,
             shared,
-            settings,
             face,
+            clock,
             brain: RefCell::new(None),
             connections: RefCell::default(),
             journal: RefCell::new(journal),
@@ -110,10 +116,18 @@ impl Core {
         self.shared.mesh.inbox(self.index)
     }
 
-    /// A number for a new connection, never given before.
-    pub(super) fn number(&self) -> u64 {
-        self.numbered.set(self.numbered.get() + 1);
-        self.numbered.get()
+    /// Takes a peer in, of which the access journal knows the pseudonym. Its number was never given before.
+    pub(super) fn connect(&self, peer: u64, principal: Principal) -> Rc<Connection> {
+        let number = self.numbered.get() + 1;
+        self.numbered.set(number);
+        let session = Session::new(Arc::clone(&self.face), principal, Rc::clone(&self.parser));
+        let connection = Rc::new(Connection::new(number, peer, session));
+        self.connections.borrow_mut().insert(number, Rc::clone(&connection));
+        connection
+    }
+
+    fn now(&self) -> Timestamp {
+        (self.clock)()
     }
 
     pub(super) fn remove(&self, connection: u64) {
@@ -129,9 +143,9 @@ impl Core {
     pub(super) fn awake(&self, brain: Brain) {
         *self.brain.borrow_mut() = Some(brain);
         // Other cores may have been awake before, and what came of that was not told to an engine that was not there.
-        self.step(now(), Input::Durable(self.durable.get()));
+        self.step(self.now(), Input::Durable(self.durable.get()));
         if self.failed.get() {
-            self.step(now(), Input::Failed);
+            self.step(self.now(), Input::Failed);
         }
         let waiting: Vec<Rc<Connection>> = self.connections.borrow().values().cloned().collect();
         for connection in waiting {
@@ -151,7 +165,7 @@ impl Core {
 
     /// Sends out what the connection asks, as far as it may.
     pub(super) fn pump(&self, connection: &Rc<Connection>) {
-        let now = now();
+        let now = self.now();
         loop {
             self.send_out(connection, now);
             self.decide_own(now);
@@ -338,12 +352,27 @@ impl Core {
         let mut session = connection.session.borrow_mut();
         session.take_output(plaintext);
         let mut journal = self.journal.borrow_mut();
-        let now = now();
+        let now = self.now();
         session.take_records(&mut |record: Record| journal.note(now, connection.peer, &record));
     }
 
+    /// Works off what other cores have written, in so many rounds at the most. Returns whether there may be more.
+    pub(super) fn receive_all(&self, rounds_max: usize) -> bool {
+        (0..rounds_max).all(|_| self.receive())
+    }
+
+    /// Ends a turn of the core's loop. If this returns true the core MUST wait for its bell, else go on at once.
+    pub(super) fn may_rest(&self, more: bool) -> bool {
+        if more {
+            // Other tasks of this core first; the bell brings the loop back.
+            self.inbox().ring();
+            return true;
+        }
+        self.inbox().prepare_to_sleep()
+    }
+
     /// Works off what other cores have written. Returns whether there was anything.
-    pub(super) fn receive(&self) -> bool {
+    fn receive(&self) -> bool {
         let mut progress = false;
         while let Some(letter) = self.inbox().take_answering() {
             progress = true;
@@ -366,7 +395,7 @@ impl Core {
             Asked::One(_) | Asked::Many(_) | Asked::Each(_) => None,
         });
         let decided: Vec<u64> = changes.collect();
-        self.decide(now(), &mut questions);
+        self.decide(self.now(), &mut questions);
         self.outboxes.borrow_mut()[from].answers.decided.extend(decided);
     }
 
@@ -401,11 +430,11 @@ impl Core {
         let news = durable > self.durable.get();
         if news {
             self.durable.set(durable);
-            self.step(now(), Input::Durable(durable));
+            self.step(self.now(), Input::Durable(durable));
         }
         let failed = has_failed && !self.failed.replace(true);
         if failed {
-            self.step(now(), Input::Failed);
+            self.step(self.now(), Input::Failed);
         }
         news || failed
     }
@@ -473,11 +502,16 @@ impl Core {
         }
     }
 
-    /// Whether nothing waits to be sent to other cores or to the log, or to become durable.
-    pub(super) fn is_quiet(&self) -> bool {
+    /// Whether nothing waits to be sent to other cores or to the log.
+    pub(super) fn has_sent_all(&self) -> bool {
         let sent = self.outboxes.borrow().iter().all(|outbox| outbox.letters.is_empty() && outbox.answers.is_empty());
+        sent && self.appends.borrow().is_empty()
+    }
+
+    /// Whether nothing waits to be sent, or to become durable.
+    pub(super) fn is_quiet(&self) -> bool {
         let pending = self.brain.borrow().as_ref().map_or(0, |brain| brain.engine.pending());
-        sent && pending == 0 && self.appends.borrow().is_empty()
+        pending == 0 && self.has_sent_all()
     }
 }
 

@@ -42,6 +42,11 @@ impl Journal {
         });
     }
 
+    /// Whether nothing has gathered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.block.is_none()
+    }
+
     /// Takes the block if it is full or old enough, or in any case with `all`.
     pub(super) fn take(&mut self, all: bool) -> Option<AccessBlock> {
         let (since, block) = self.block.as_ref()?;

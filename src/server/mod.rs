@@ -24,13 +24,16 @@ mod settings;
 mod shard;
 mod shared;
 mod snapshot;
+mod stepped;
 pub mod tls;
 
 pub use certificates::{CertificateFiles, make_development, server_config};
 pub use error::StartError;
+pub use letter::{Answers, Questions, Tag};
 pub use recovery::{Rebuilt, rebuild};
 pub use run::{Ended, run};
 pub use settings::Settings;
+pub use stepped::{SteppedConnection, SteppedCores, SteppedOptions};
 
 /// The exit status of a process whose log can no longer be written.
 pub const EXIT_FAILED: i32 = 3;

@@ -20,7 +20,7 @@ use crate::runtime::uring::Driver;
 use crate::runtime::{Mesh, now};
 use crate::types::Sequence;
 
-use super::certificates::{self, CertificateFiles};
+use super::certificates::{self, CertificateFiles, InUse};
 use super::core::Brain;
 use super::error::StartError;
 use super::journal::Pseudonyms;
@@ -72,15 +72,16 @@ pub fn run(settings: Settings) -> Result<Ended, StartError> {
     let settings = Arc::new(settings);
 
     let (mesh, ears) = Mesh::new(settings.shards).map_err(|source| StartError::Listen { listen: address, source })?;
-    let shared = Shared::new(mesh, tls, happened_in);
-    let cores = start_cores(&settings, &shared, &store, sockets, ears)?;
+    let shared = Shared::new(mesh, happened_in);
+    let certificate = Arc::new(InUse::new(tls));
+    let cores = start_cores(&settings, &shared, &certificate, &store, sockets, ears)?;
     tracing::info!(%address, shards = settings.shards, "answering PING; recovering the state");
     let start = recovery::recover(&store, settings.shards, settings.nonces_max)?;
     recovering.store(false, Ordering::Release);
     let committer = hand_over(&settings, &shared, &store, &cores, start)?;
     say_ready(address);
 
-    let reason = wait(&happened, &shared, &files);
+    let reason = wait(&happened, &certificate, &files);
     let failed = match &reason {
         Happened::Stop | Happened::Reload => {
             tracing::info!("stopping: no new connections, answering what was accepted");
@@ -156,6 +157,7 @@ struct Cores {
 fn start_cores(
     settings: &Arc<Settings>,
     shared: &Arc<Shared>,
+    certificate: &Arc<InUse>,
     store: &Store,
     sockets: Vec<std::net::TcpListener>,
     ears: Vec<std::os::unix::net::UnixStream>,
@@ -180,6 +182,7 @@ fn start_cores(
             index,
             shared: Arc::clone(shared),
             settings: Arc::clone(settings),
+            certificate: Arc::clone(certificate),
             face: Arc::clone(&face),
             pseudonyms: Arc::clone(&pseudonyms),
             listener,
@@ -299,12 +302,12 @@ fn say_ready(address: SocketAddr) {
 }
 
 /// Waits for a reason to stop; reloads certificates meanwhile.
-fn wait(happened: &Receiver<Happened>, shared: &Shared, files: &CertificateFiles) -> Happened {
+fn wait(happened: &Receiver<Happened>, certificate: &InUse, files: &CertificateFiles) -> Happened {
     loop {
         match happened.recv() {
             Ok(Happened::Reload) => match certificates::server_config(files) {
                 Ok(config) => {
-                    shared.set_tls(config);
+                    certificate.set(config);
                     tracing::info!(file = %files.chain.display(), "certificate reloaded for new connections");
                 }
                 Err(error) => tracing::error!(%error, "the old certificate stays in use"),

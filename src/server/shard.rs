@@ -1,5 +1,6 @@
 //! The event loop of one core: accepting, hearing from the other cores, looking after what takes too long, stopping.
 
+use std::cell::RefCell;
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::rc::Rc;
@@ -8,12 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::faces::Face;
-use crate::faces::repsec::{self, Session};
+use crate::faces::repsec;
 use crate::projection::{Nonces, StateHash};
-use crate::runtime::topology;
 use crate::runtime::uring::{self, Cancel, Driver, Ear, Listener};
+use crate::runtime::{now, topology};
 use crate::types::Principal;
 
+use super::certificates::InUse;
 use super::connection::{self, Connection, End, LINGER};
 use super::core::{Brain, Core};
 use super::error::StartError;
@@ -41,6 +43,7 @@ pub(super) struct CoreStart {
     pub(super) index: usize,
     pub(super) shared: Arc<Shared>,
     pub(super) settings: Arc<Settings>,
+    pub(super) certificate: Arc<InUse>,
     pub(super) face: Arc<repsec::Settings>,
     pub(super) pseudonyms: Arc<Pseudonyms>,
     pub(super) listener: TcpListener,
@@ -64,43 +67,35 @@ pub(super) fn run(start: CoreStart) -> Result<StateHash, StartError> {
 }
 
 async fn serve(start: CoreStart) -> std::io::Result<StateHash> {
-    let CoreStart { index, shared, settings, face, pseudonyms, listener, ear, driver, arrival, up } = start;
+    let CoreStart { index, shared, settings, certificate, face, pseudonyms, listener, ear, driver, arrival, up } =
+        start;
     let listener = Listener::new(listener, driver)?;
     let mut ear = Ear::new(ear, driver)?;
-    let core = Rc::new(Core::new(index, shared, settings, face));
+    let core = Rc::new(Core::new(index, shared, face, now));
     let accepting = Rc::new(Cancel::default());
-    uring::spawn(accept(Rc::clone(&core), listener, Rc::clone(&accepting), pseudonyms));
+    let door = Door { listener, pseudonyms, certificate, connections_max: settings.connections_max };
+    uring::spawn(accept(Rc::clone(&core), door, Rc::clone(&accepting)));
     let _ = up.send(());
     let mut nonces = None;
-    let mut sweeper = Sweeper::new();
+    let mut sweeper = Sweeper::new(settings);
     uring::spawn(tick(Rc::clone(&core)));
     loop {
         core.inbox().hear();
-        let mut more = true;
-        for _ in 0..ROUNDS_MAX {
-            let arrived = arrival.lock().unwrap_or_else(PoisonError::into_inner).take();
-            if let Some(arrived) = arrived {
-                nonces = Some(arrived.nonces);
-                core.awake(arrived.brain);
-            }
-            more = core.receive();
-            if !more {
-                break;
-            }
+        let arrived = arrival.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(arrived) = arrived {
+            nonces = Some(arrived.nonces);
+            core.awake(arrived.brain);
         }
+        let more = core.receive_all(ROUNDS_MAX);
         sweeper.sweep(&core, nonces.as_ref(), &accepting);
         core.flush();
         if sweeper.is_finished(&core) {
             break;
         }
-        if more {
-            // Other tasks of this core first; the bell brings the loop back.
-            core.inbox().ring();
-        } else if !core.inbox().prepare_to_sleep() {
-            continue;
+        if core.may_rest(more) {
+            ear.listen().await;
+            core.inbox().stay_awake();
         }
-        ear.listen().await;
-        core.inbox().stay_awake();
     }
     core.ended.set(true);
     // Tasks that still wait for a timer keep the core alive; the store must close all the same.
@@ -116,10 +111,18 @@ async fn tick(core: Rc<Core>) {
     }
 }
 
+/// Where connections come in.
+struct Door {
+    listener: Listener,
+    pseudonyms: Arc<Pseudonyms>,
+    certificate: Arc<InUse>,
+    connections_max: usize,
+}
+
 /// Takes connections until the server stops.
-async fn accept(core: Rc<Core>, listener: Listener, cancel: Rc<Cancel>, pseudonyms: Arc<Pseudonyms>) {
+async fn accept(core: Rc<Core>, door: Door, cancel: Rc<Cancel>) {
     while !core.shared.progress.stopping() {
-        let (reader, writer, peer) = match listener.accept(&cancel).await {
+        let (reader, writer, peer) = match door.listener.accept(&cancel).await {
             Ok(accepted) => accepted,
             Err(_) if core.shared.progress.stopping() => break,
             Err(error) => {
@@ -132,12 +135,12 @@ async fn accept(core: Rc<Core>, listener: Listener, cancel: Rc<Cancel>, pseudony
             // Accepted in the very moment in which the stop began: nobody would look after it.
             break;
         }
-        if core.shared.connections.fetch_add(1, Ordering::AcqRel) >= core.settings.connections_max {
+        if core.shared.connections.fetch_add(1, Ordering::AcqRel) >= door.connections_max {
             core.shared.connections.fetch_sub(1, Ordering::AcqRel);
             tracing::debug!("a connection beyond connections_max was closed");
             continue;
         }
-        let tls = match Tls::new(core.shared.tls()) {
+        let tls = match Tls::new(door.certificate.get()) {
             Ok(tls) => tls,
             Err(error) => {
                 core.shared.connections.fetch_sub(1, Ordering::AcqRel);
@@ -146,17 +149,16 @@ async fn accept(core: Rc<Core>, listener: Listener, cancel: Rc<Cancel>, pseudony
             }
         };
         // The seam for authentication: whoever is known by a certificate or a token gets a name here.
-        let session = Session::new(Arc::clone(&core.face), Principal::Anonymous, Rc::clone(&core.parser));
-        let number = core.number();
-        let connection = Rc::new(Connection::new(number, pseudonyms.of(peer.ip()), session, tls));
-        core.connections.borrow_mut().insert(number, Rc::clone(&connection));
-        uring::spawn(connection::read(Rc::clone(&core), Rc::clone(&connection), reader));
-        uring::spawn(connection::write(Rc::clone(&core), connection, writer));
+        let connection = core.connect(door.pseudonyms.of(peer.ip()), Principal::Anonymous);
+        let tls = Rc::new(RefCell::new(tls));
+        uring::spawn(connection::read(Rc::clone(&core), Rc::clone(&connection), Rc::clone(&tls), reader));
+        uring::spawn(connection::write(Rc::clone(&core), connection, tls, writer));
     }
 }
 
 /// What a core does now and then, and at the end.
 struct Sweeper {
+    settings: Arc<Settings>,
     swept: Instant,
     snapshot: u64,
     /// When the drain must be over, once it has begun.
@@ -165,13 +167,13 @@ struct Sweeper {
 }
 
 impl Sweeper {
-    fn new() -> Sweeper {
-        Sweeper { swept: Instant::now(), snapshot: 0, deadline: None, drained: false }
+    fn new(settings: Arc<Settings>) -> Sweeper {
+        Sweeper { settings, swept: Instant::now(), snapshot: 0, deadline: None, drained: false }
     }
 
     fn sweep(&mut self, core: &Rc<Core>, nonces: Option<&Arc<Nonces>>, accepting: &Cancel) {
         if core.shared.progress.stopping() && self.deadline.is_none() {
-            self.deadline = Some(Instant::now() + core.settings.drain_timeout);
+            self.deadline = Some(Instant::now() + self.settings.drain_timeout);
             accepting.cancel();
             for connection in core.connections.borrow().values() {
                 connection.end_input();
@@ -188,7 +190,7 @@ impl Sweeper {
         }
         let Some(nonces) = nonces else { return };
         if core.index == 0 {
-            snapshot::begin_if_due(core);
+            snapshot::begin_if_due(core, self.settings.snapshot_events);
         }
         let wanted = core.shared.snapshot.load(Ordering::Acquire);
         if wanted > self.snapshot && core.shared.snapshot_open.load(Ordering::Acquire) > 0 {
@@ -202,7 +204,7 @@ impl Sweeper {
         let connections: Vec<Rc<Connection>> = core.connections.borrow().values().cloned().collect();
         for connection in connections {
             let message_overdue =
-                connection.started.get().is_some_and(|since| since.elapsed() > core.settings.message_timeout);
+                connection.started.get().is_some_and(|since| since.elapsed() > self.settings.message_timeout);
             match connection.end.get() {
                 End::Aborted => connection.abort(),
                 End::Open if overdue => {
@@ -216,7 +218,7 @@ impl Sweeper {
                 End::Said(since) if overdue || since.elapsed() > LINGER => connection.abort(),
                 End::Said(_) => {}
                 End::Open if connection.input_ended.get() || !message_overdue || core.must_wait(&connection) => {
-                    self.end_if_idle(core, &connection);
+                    self.end_if_idle(&connection);
                 }
                 End::Open => {
                     connection.session.borrow_mut().time_out();
@@ -226,8 +228,8 @@ impl Sweeper {
         }
     }
 
-    fn end_if_idle(&self, core: &Core, connection: &Connection) {
-        if connection.heard.get().elapsed() <= core.settings.idle_timeout {
+    fn end_if_idle(&self, connection: &Connection) {
+        if connection.heard.get().elapsed() <= self.settings.idle_timeout {
             return;
         }
         let waits_for_us = connection.session.borrow().outstanding() > 0;

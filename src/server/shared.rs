@@ -1,14 +1,12 @@
 //! What all threads of the server see.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use crossbeam::channel::Sender;
-use rustls::ServerConfig;
 
 use crate::log::{CommitSink, LogError};
 use crate::runtime::{Mesh, Progress};
 use crate::types::Sequence;
+use crossbeam::channel::Sender;
 
 use super::letter::{Answers, Questions};
 
@@ -41,16 +39,11 @@ pub(super) struct Shared {
     pub(super) snapshot_start: AtomicU64,
     /// Cores that have still to finish that snapshot.
     pub(super) snapshot_open: AtomicUsize,
-    tls: Mutex<Arc<ServerConfig>>,
     happened: Sender<Happened>,
 }
 
 impl Shared {
-    pub(super) fn new(
-        mesh: Arc<Mesh<Questions, Answers>>,
-        tls: Arc<ServerConfig>,
-        happened: Sender<Happened>,
-    ) -> Arc<Shared> {
+    pub(super) fn new(mesh: Arc<Mesh<Questions, Answers>>, happened: Sender<Happened>) -> Arc<Shared> {
         Arc::new(Shared {
             progress: Progress::new(Arc::clone(&mesh)),
             mesh,
@@ -60,18 +53,8 @@ impl Shared {
             snapshot: AtomicU64::new(0),
             snapshot_start: AtomicU64::new(0),
             snapshot_open: AtomicUsize::new(0),
-            tls: Mutex::new(tls),
             happened,
         })
-    }
-
-    /// The settings for the next handshake.
-    pub(super) fn tls(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.tls.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(super) fn set_tls(&self, config: Arc<ServerConfig>) {
-        *self.tls.lock().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
     pub(super) fn tell(&self, happened: Happened) {

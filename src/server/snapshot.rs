@@ -7,15 +7,17 @@
 //! copied at all: its event is in that tail.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::log::{Append, SnapshotEntry, SnapshotNonce, SnapshotWriter};
-use crate::projection::{Current, Nonces, Remembered, STRIPES, Walk};
+use crate::projection::{Nonces, Remembered, STRIPES, Walk};
 use crate::runtime::uring;
 use crate::types::Sequence;
 
 use super::core::Core;
+use super::shared::Shared;
 
 /// Entities copied in one go: a fraction of a millisecond.
 const SLICE_ENTITIES: usize = 2048;
@@ -31,69 +33,111 @@ const PATIENCE: Duration = Duration::from_millis(20);
 const QUEUED_MAX: usize = 4;
 
 /// Begins a snapshot of all shards if the last one is old enough. Called on one core only.
-pub(super) fn begin_if_due(core: &Core) {
+pub(super) fn begin_if_due(core: &Core, snapshot_events: u64) {
     let shared = &core.shared;
     let durable = shared.progress.durable().value();
     let last_start = shared.snapshot_start.load(Ordering::Acquire);
     let open = shared.snapshot_open.load(Ordering::Acquire);
-    if open > 0 || shared.progress.stopping() || durable.saturating_sub(last_start) < core.settings.snapshot_events {
+    if open > 0 || shared.progress.stopping() || durable.saturating_sub(last_start) < snapshot_events {
         return;
     }
+    begin(shared);
+    tracing::info!(start = durable, "snapshot begun");
+}
+
+/// Begins a snapshot of all shards. None may be open.
+pub(super) fn begin(shared: &Shared) {
+    let durable = shared.progress.durable().value();
     shared.snapshot_open.store(shared.mesh.cores(), Ordering::Release);
     // Everything durable has long taken effect in memory, so it is in every copy that begins now.
     shared.snapshot_start.store(durable, Ordering::Release);
     shared.snapshot.fetch_add(1, Ordering::AcqRel);
-    tracing::info!(start = durable, "snapshot begun");
 }
 
-/// Copies this core's share into snapshot `number`.
-pub(super) async fn take(core: Rc<Core>, nonces: std::sync::Arc<Nonces>, number: u64) {
-    let start = Sequence::new(core.shared.snapshot_start.load(Ordering::Acquire));
-    let cores = core.shared.mesh.cores();
-    let mut writer = SnapshotWriter::new(number, u16::try_from(core.index).unwrap_or(u16::MAX));
-    let mut walk = core.brain.borrow().as_ref().map(|brain| brain.engine.table().walk());
-    while let Some(here) = walk {
+/// A core's share of a snapshot that is being taken.
+pub(super) struct Copying {
+    writer: SnapshotWriter,
+    start: Sequence,
+    /// Where the copying of entities has come to; `None` behind the last.
+    walk: Option<Walk>,
+    /// The next stripe of nonces.
+    stripe: usize,
+}
+
+impl Copying {
+    /// Begins the copying of this core's share into snapshot `number`.
+    pub(super) fn begin(core: &Core, number: u64) -> Copying {
+        Copying {
+            writer: SnapshotWriter::new(number, u16::try_from(core.index).unwrap_or(u16::MAX)),
+            start: Sequence::new(core.shared.snapshot_start.load(Ordering::Acquire)),
+            walk: core.brain.borrow().as_ref().map(|brain| brain.engine.table().walk()),
+            stripe: core.index,
+        }
+    }
+
+    /// Copies some entities, or behind the last of them one stripe of nonces. Returns whether there is more to copy.
+    pub(super) fn copy(&mut self, core: &Core, nonces: &Nonces, entities: usize) -> bool {
+        if let Some(here) = self.walk {
+            let brain = core.brain.borrow();
+            self.walk = brain.as_ref().and_then(|brain| {
+                brain.engine.table().visit(here, entities, &mut |hash, text, standing| {
+                    self.writer.entry(&SnapshotEntry::of(hash, text, standing));
+                })
+            });
+        } else if self.stripe < STRIPES {
+            nonces.visit(self.stripe, &mut |seen| {
+                let Remembered { nonce, fingerprint, sequence, time } = seen;
+                self.writer.nonce(&SnapshotNonce { nonce, fingerprint, sequence, time });
+            });
+            self.stripe += core.shared.mesh.cores();
+        }
+        self.walk.is_some() || self.stripe < STRIPES
+    }
+
+    /// Length of what was copied and not sent.
+    pub(super) fn len_bytes(&self) -> usize {
+        self.writer.len_bytes()
+    }
+
+    /// Queues what was copied for the log.
+    pub(super) fn send(&mut self, core: &Core) {
+        if let Some(chunk) = self.writer.take_chunk() {
+            core.append(Append::Snapshot(chunk));
+            core.flush();
+        }
+    }
+
+    /// Says behind the last chunk that there are no more.
+    pub(super) fn end(self, core: &Core) {
+        let cores = u16::try_from(core.shared.mesh.cores()).unwrap_or(u16::MAX);
+        core.append(Append::SnapshotEnd(self.writer.end(cores, self.start)));
+        core.flush();
+        core.shared.snapshot_open.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Copies this core's share into snapshot `number`, a little at a time.
+pub(super) async fn take(core: Rc<Core>, nonces: Arc<Nonces>, number: u64) {
+    let mut copying = Copying::begin(&core, number);
+    loop {
         if core.shared.progress.stopping() {
             // A snapshot without its end does not count; the next start replays a longer tail.
             return;
         }
-        walk = core.brain.borrow().as_ref().and_then(|brain| copy_slice(brain.engine.table(), here, &mut writer));
-        if writer.len_bytes() >= CHUNK_BYTES {
-            send(&core, &mut writer).await;
+        let more = copying.copy(&core, &nonces, SLICE_ENTITIES);
+        if !more || copying.len_bytes() >= CHUNK_BYTES {
+            copying.send(&core);
+            make_way(&core).await;
+        }
+        if !more {
+            return copying.end(&core);
         }
         uring::sleep(PAUSE).await;
     }
-    for stripe in (core.index..STRIPES).step_by(cores) {
-        if core.shared.progress.stopping() {
-            return;
-        }
-        nonces.visit(stripe, &mut |seen| {
-            let Remembered { nonce, fingerprint, sequence, time } = seen;
-            writer.nonce(&SnapshotNonce { nonce, fingerprint, sequence, time });
-        });
-        if writer.len_bytes() >= CHUNK_BYTES {
-            send(&core, &mut writer).await;
-        }
-        uring::sleep(PAUSE).await;
-    }
-    send(&core, &mut writer).await;
-    core.append(Append::SnapshotEnd(writer.end(u16::try_from(cores).unwrap_or(u16::MAX), start)));
-    core.flush();
-    core.shared.snapshot_open.fetch_sub(1, Ordering::AcqRel);
 }
 
-fn copy_slice(table: &Current, from: Walk, writer: &mut SnapshotWriter) -> Option<Walk> {
-    table.visit(from, SLICE_ENTITIES, &mut |hash, text, standing| {
-        writer.entry(&SnapshotEntry::of(hash, text, standing));
-    })
-}
-
-/// Gives the chunk to the committer, and waits while too many wait there already.
-async fn send(core: &Core, writer: &mut SnapshotWriter) {
-    if let Some(chunk) = writer.take_chunk() {
-        core.append(Append::Snapshot(chunk));
-        core.flush();
-    }
+/// Waits while too many messages wait for the committer already.
+async fn make_way(core: &Core) {
     let until = Instant::now() + PATIENCE;
     let is_busy = || core.lane_waiting() > QUEUED_MAX && Instant::now() < until;
     while (core.unsent_appends() > 0 || is_busy()) && !core.shared.progress.failed() && !core.shared.progress.stopping()

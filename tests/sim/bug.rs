@@ -7,8 +7,8 @@ pub enum Bug {
     AnswerBeforeSync,
     /// A write that failed is told as if it had not.
     FailureHidden,
-    /// Some news of what is durable never arrives.
-    LostNotice,
+    /// A core that rests does not hear its bell.
+    LostWakeUp,
     /// A core that decided another's changes does not always say so.
     LostDecided,
     /// A start does not remember nonces.
@@ -34,7 +34,7 @@ impl Bug {
     pub const ALL: [(Bug, u64); 12] = [
         (Bug::AnswerBeforeSync, 50),
         (Bug::FailureHidden, 50),
-        (Bug::LostNotice, 50),
+        (Bug::LostWakeUp, 50),
         (Bug::LostDecided, 50),
         (Bug::NonceForgotten, 100),
         (Bug::ForgottenForgotten, 2000),

@@ -130,7 +130,7 @@ impl World {
     fn start(&mut self) -> Result<(), String> {
         let shards = (1 + self.dice.below(SHARDS_MAX)).min(self.cut.shards);
         self.tell(|| format!("server    starts with {shards} shards"));
-        let process = Process::start(&self.disk, shards, self.bug)?;
+        let process = Process::start(&self.disk, shards, self.bug, &mut self.dice)?;
         if process.from_snapshot {
             self.count("start from a snapshot");
         }
@@ -145,10 +145,7 @@ impl World {
                 self.count("crash in a slow sync");
                 process.die(&mut self.dice);
             }
-            *self.counts.entry("slow read").or_default() += process.slow_reads;
-            let (complete, abandoned) = process.snapshots();
-            *self.counts.entry("snapshot complete").or_default() += complete;
-            *self.counts.entry("snapshot given up").or_default() += abandoned;
+            self.count_up(&process);
         }
         (0..CLIENTS).for_each(|at| self.cut(at));
         if self.disk.written_after_failure() {
@@ -159,6 +156,19 @@ impl World {
             self.true_ms += self.dice.roll() % 20_000;
         }
         self.start()
+    }
+
+    /// What a process has met with.
+    fn count_up(&mut self, process: &Process) {
+        let (complete, abandoned) = process.snapshots();
+        for (what, count) in [
+            ("letter or message held back", process.held_back),
+            ("slow read", process.slow_reads),
+            ("snapshot complete", complete),
+            ("snapshot given up", abandoned),
+        ] {
+            *self.counts.entry(what).or_default() += count;
+        }
     }
 
     /// A connection breaks, for both sides.
@@ -175,7 +185,7 @@ impl World {
             }
         }
         if let Some(process) = &mut self.process {
-            process.connections.remove(&id);
+            process.cut(id);
         }
     }
 
@@ -445,7 +455,7 @@ impl World {
         (0..CLIENTS).for_each(|at| self.cut(at));
         self.disk.arm(None);
         if let Some(process) = self.process.take() {
-            *self.counts.entry("slow read").or_default() += process.slow_reads;
+            self.count_up(&process);
             if !process.has_failed() {
                 process.finish()?;
             }
@@ -500,12 +510,11 @@ fn sort_of(answer: &Value) -> &'static str {
 fn actor(act: Act) -> usize {
     match act {
         Act::Arrive(id) | Act::Leave(id) => usize::try_from(id).unwrap(),
-        Act::Question(from, to) => 3 + from + 4 * to,
-        Act::Answer(from, to) => 5 + to + 4 * from,
-        Act::Append(core) => 7 + core,
+        Act::Turn(core) => 3 + core,
+        Act::Append(core) | Act::Retry(core) => 7 + core,
         Act::Commit | Act::Synced => 2,
-        Act::Notice(core) => 11 + core,
         Act::Read | Act::Found => 6,
         Act::Copy(core) => 9 + core,
+        Act::Journal(core) => 11 + core,
     }
 }

@@ -3,13 +3,34 @@
 
 use std::rc::Rc;
 
-use crossbeam::channel::never;
+use crossbeam::channel::{Receiver, bounded, never};
 
 use crate::types::Sequence;
 
 use super::super::{LogError, Store};
 use super::indexing::Indexing;
-use super::{Append, CommitSink, CommitterOptions, Work};
+use super::{Append, CommitSink, CommitterOptions, Lane, Work};
+
+/// The end of a lane that leads to no thread: what is sent waits here until the owner takes it.
+pub struct LaneEnd(Receiver<Append>);
+
+impl LaneEnd {
+    /// A lane with room for so many messages, at least one, and its end. Without its end, a lane is closed.
+    pub fn new(messages: usize) -> (Lane, LaneEnd) {
+        let (sender, receiver) = bounded(messages.max(1));
+        (Lane(sender), LaneEnd(receiver))
+    }
+
+    /// Takes the oldest message.
+    pub fn take(&self) -> Option<Append> {
+        self.0.try_recv().ok()
+    }
+
+    /// Whether no message waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
 
 /// A committer that does nothing of its own accord. All else is as with the one that [`Committer`](super::Committer)
 /// starts: what is written, in which order, what is told to whom, and that the first failure is the last.
