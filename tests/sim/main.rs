@@ -38,7 +38,7 @@ const TWICE: u64 = 8;
 /// From so many seeds on, every fault must have happened.
 const SEEDS_FOR_ALL_FAULTS: u64 = 200;
 /// What is done to worlds, and what comes of it.
-const FAULTS: [&str; 33] = [
+const FAULTS: [&str; 34] = [
     "answer: changed",
     "answer: refused",
     "answer: replayed",
@@ -68,6 +68,7 @@ const FAULTS: [&str; 33] = [
     "start from a snapshot",
     "stop in a slow sync",
     "stop in good order",
+    "stop while clients wait",
     "unsynced write kept",
     "unsynced write lost",
     "unsynced write torn",

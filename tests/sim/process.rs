@@ -260,6 +260,20 @@ impl Process {
         }
     }
 
+    /// Reads no more, and answers what was read.
+    pub fn drain(&mut self) {
+        for connection in self.connections.values_mut() {
+            connection.incoming.clear();
+            self.cores.end_input(&connection.served);
+        }
+    }
+
+    /// Whether all that was read is answered, and the clients have taken it.
+    pub fn is_drained(&self) -> bool {
+        let said = |one: &Connection| one.served.has_ended() && one.outgoing.is_empty();
+        self.cores.is_quiet() && self.connections.values().all(said)
+    }
+
     /// Whether a snapshot could begin.
     pub fn may_snapshot(&self) -> bool {
         self.cores.may_snapshot() && !self.failed

@@ -424,6 +424,13 @@ impl World {
 
     /// Everything is done and delivered, without further faults, until nobody waits.
     fn settle(&mut self) -> Result<(), String> {
+        self.settle_until(|world| {
+            let waits = world.clients.iter().any(|client| !client.waiting.is_empty());
+            !waits && world.process.as_ref().is_none_or(Process::is_quiet)
+        })
+    }
+
+    fn settle_until(&mut self, settled: impl Fn(&World) -> bool) -> Result<(), String> {
         let calm = std::mem::replace(&mut self.calm, true);
         self.disk.slow_down(false);
         for _ in 0..CALM_STEPS {
@@ -434,8 +441,7 @@ impl World {
                 self.receive(at, id)?;
             }
             self.server_acts()?;
-            let waits = self.clients.iter().any(|client| !client.waiting.is_empty());
-            if !waits && self.process.as_ref().is_none_or(Process::is_quiet) {
+            if settled(self) {
                 self.calm = calm;
                 return Ok(());
             }
@@ -447,11 +453,18 @@ impl World {
     /// The server stops in good order, and starts again.
     fn stop(&mut self) -> Result<(), String> {
         self.count("stop in good order");
-        self.tell(|| "server    is stopped, when everything is answered".to_owned());
         if self.process.as_ref().is_some_and(Process::is_syncing) {
             self.count("stop in a slow sync");
         }
-        self.settle()?;
+        if !self.calm && self.dice.chance(500) {
+            self.count("stop while clients wait");
+            self.tell(|| "server    is stopped: it answers what it has read".to_owned());
+            self.process.iter_mut().for_each(Process::drain);
+            self.settle_until(|world| world.process.as_ref().is_none_or(Process::is_drained))?;
+        } else {
+            self.tell(|| "server    is stopped, when everything is answered".to_owned());
+            self.settle()?;
+        }
         (0..CLIENTS).for_each(|at| self.cut(at));
         self.disk.arm(None);
         if let Some(process) = self.process.take() {
