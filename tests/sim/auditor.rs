@@ -102,6 +102,11 @@ impl Auditor {
         self.sent[sending].command
     }
 
+    /// Whether what is sent asks for history.
+    pub fn reads_history(&self, sending: usize) -> bool {
+        matches!(self.commands[self.command_of(sending)].verb, Verb::VerifyAt(_) | Verb::Audit)
+    }
+
     /// Whether nobody has asked for this name.
     pub fn names_are_new(&self, name: &str) -> bool {
         !self.commands.iter().any(|command| command.names.iter().any(|other| other == name))

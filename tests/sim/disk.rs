@@ -45,6 +45,8 @@ struct Platter {
     fault: Option<Fault>,
     /// It takes long to do anything.
     slow: bool,
+    /// Histories cannot be read now and then.
+    unreadable: bool,
     /// A write failed, so none may follow.
     failed: bool,
     power_gone: bool,
@@ -70,6 +72,7 @@ impl Disk {
             dice,
             fault: None,
             slow: false,
+            unreadable: false,
             failed: false,
             power_gone: false,
             written_after_failure: false,
@@ -96,6 +99,16 @@ impl Disk {
     /// Has it be slow, or as fast as a disk ought to be.
     pub fn slow_down(&self, slow: bool) {
         self.platter().slow = slow;
+    }
+
+    /// Has the reading of histories fail now and then, or never.
+    pub fn make_unreadable(&self, unreadable: bool) {
+        self.platter().unreadable = unreadable;
+    }
+
+    /// Whether the next reading fails.
+    pub fn fails_to_read(&self, dice: &mut Dice) -> bool {
+        self.platter().unreadable && dice.chance(300)
     }
 
     /// How long what is done next takes, if it takes time: seldom so long that nobody waits for it.
@@ -141,7 +154,8 @@ impl Disk {
                 platter.note(&writes);
             }
         }
-        (platter.fault, platter.slow, platter.failed, platter.power_gone) = (None, false, false, false);
+        (platter.fault, platter.slow, platter.unreadable) = (None, false, false);
+        (platter.failed, platter.power_gone) = (false, false);
     }
 
     /// Adds how often what went wrong, and what was written, in order.

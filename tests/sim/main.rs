@@ -7,6 +7,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+/// The product's own, which makes a seed a fifth quicker than the system's.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 mod auditor;
 mod bug;
 mod cut;
@@ -38,7 +42,7 @@ const TWICE: u64 = 8;
 /// From so many seeds on, every fault must have happened.
 const SEEDS_FOR_ALL_FAULTS: u64 = 200;
 /// What is done to worlds, and what comes of it.
-const FAULTS: [&str; 34] = [
+const FAULTS: [&str; 35] = [
     "answer: changed",
     "answer: refused",
     "answer: replayed",
@@ -53,6 +57,7 @@ const FAULTS: [&str; 34] = [
     "crash",
     "crash in a slow sync",
     "end after a failed write",
+    "failed read",
     "failed sync",
     "full disk",
     "gave up in a slow sync",

@@ -134,8 +134,9 @@ pub struct Process {
     to_commit: bool,
     /// When the commit ends that the committer is in, in ms.
     syncing: Option<u64>,
-    /// Reads that took long.
+    /// Reads that took long, and that failed.
     pub slow_reads: u64,
+    pub failed_reads: u64,
     /// When each core tries again what has found no room, in ms, and how often one did.
     retry_at: Vec<u64>,
     pub held_back: u64,
@@ -204,6 +205,7 @@ impl Process {
             to_commit: false,
             syncing: None,
             slow_reads: 0,
+            failed_reads: 0,
             retry_at: vec![0; shards],
             held_back: 0,
             from_snapshot: recovery.snapshot_records > 0,
@@ -480,9 +482,13 @@ impl Process {
     fn read_history(&mut self, dice: &mut Dice) -> Result<(), String> {
         let at = dice.below(self.reads.len());
         let job = self.reads.swap_remove(at);
-        let found = self.readers.read(&job.question, job.up_to);
+        let mut found = self.readers.read(&job.question, job.up_to);
         if let Err(error) = found {
             return Err(format!("history cannot be read: {error}"));
+        }
+        if self.disk.fails_to_read(dice) {
+            self.failed_reads += 1;
+            found = Err(LogError::Io { doing: "reading", detail: "the disk says no".to_owned() });
         }
         match self.disk.slowness_ms(dice) {
             Some(ms) => {

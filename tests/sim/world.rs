@@ -163,6 +163,7 @@ impl World {
         let (complete, abandoned) = process.snapshots();
         for (what, count) in [
             ("letter or message held back", process.held_back),
+            ("failed read", process.failed_reads),
             ("slow read", process.slow_reads),
             ("snapshot complete", complete),
             ("snapshot given up", abandoned),
@@ -229,6 +230,11 @@ impl World {
                 let slow = self.dice.chance(500);
                 self.tell(|| format!("disk      is {}", if slow { "slow" } else { "fast" }));
                 self.disk.slow_down(slow);
+            }
+            401..=403 if self.cut.allows(Way::Disk) => {
+                let unreadable = self.dice.chance(500);
+                self.tell(|| format!("disk      can {} be read", if unreadable { "not always" } else { "always" }));
+                self.disk.make_unreadable(unreadable);
             }
             30..=34 if self.cut.allows(Way::Snapshot) => {
                 if let Some(process) = self.process.as_mut().filter(|process| process.may_snapshot()) {
@@ -394,7 +400,7 @@ impl World {
     /// A client takes some of the bytes that came for it.
     fn receive(&mut self, at: usize, id: u64) -> Result<(), String> {
         let Some(process) = self.process.as_mut() else { return Ok(()) };
-        let failed = process.has_failed();
+        let (failed, unread) = (process.has_failed(), process.failed_reads > 0);
         let Some(connection) = process.connections.get_mut(&id) else { return Ok(()) };
         if connection.outgoing.is_empty() {
             return Ok(());
@@ -414,6 +420,7 @@ impl World {
             self.tell(|| format!("client {at}  is told {answer}"));
             if let Some(sending) = sending {
                 self.count(sort_of(&answer));
+                let failed = failed || unread && self.auditor.reads_history(sending);
                 if self.auditor.answered(sending, self.moment, failed, answer)? {
                     self.count("answer: stale since the clock was set back");
                 }
@@ -433,6 +440,7 @@ impl World {
     fn settle_until(&mut self, settled: impl Fn(&World) -> bool) -> Result<(), String> {
         let calm = std::mem::replace(&mut self.calm, true);
         self.disk.slow_down(false);
+        self.disk.make_unreadable(false);
         for _ in 0..CALM_STEPS {
             self.moment += 1;
             self.pass_time();
