@@ -14,6 +14,8 @@ pub enum Verb {
     Verify,
     /// After the event at this place.
     VerifyAt(u64),
+    /// Whether the name has the attributes of this registration.
+    VerifyClaim(usize),
     Audit,
 }
 
@@ -102,9 +104,15 @@ impl Auditor {
         self.sent[sending].command
     }
 
+    /// The last command that asked to register this name.
+    pub fn registration_of(&self, name: &str) -> Option<usize> {
+        self.commands.iter().rposition(|command| command.verb == Verb::Register && command.names[0] == name)
+    }
+
     /// Whether what is sent asks for history.
     pub fn reads_history(&self, sending: usize) -> bool {
-        matches!(self.commands[self.command_of(sending)].verb, Verb::VerifyAt(_) | Verb::Audit)
+        let verb = &self.commands[self.command_of(sending)].verb;
+        matches!(verb, Verb::VerifyAt(_) | Verb::VerifyClaim(_) | Verb::Audit)
     }
 
     /// Whether nobody has asked for this name.
@@ -133,7 +141,7 @@ impl Auditor {
         let (verb, entity) = match command.verb {
             Verb::Register => ("REGISTER", name),
             Verb::Remove => ("REMOVE", name),
-            Verb::Verify | Verb::VerifyAt(_) => ("VERIFY", name),
+            Verb::Verify | Verb::VerifyAt(_) | Verb::VerifyClaim(_) => ("VERIFY", name),
             Verb::Audit => ("AUDIT", name),
         };
         message["command"] = verb.into();
@@ -145,6 +153,7 @@ impl Auditor {
         match command.verb {
             Verb::Register => message["attributes"] = serde_json::json!({"command": number}),
             Verb::VerifyAt(place) => message["at"] = place.into(),
+            Verb::VerifyClaim(registration) => message["attributes"] = serde_json::json!({"command": registration}),
             Verb::Audit => message["limit"] = 1000.into(),
             Verb::Remove | Verb::Verify => {}
         }
@@ -224,7 +233,7 @@ impl Auditor {
         for (number, command) in self.commands.iter().enumerate() {
             match command.verb {
                 Verb::Register | Verb::Remove => self.judge_change(number, command, &history, &mut removals)?,
-                Verb::Verify | Verb::VerifyAt(_) | Verb::Audit => {}
+                Verb::Verify | Verb::VerifyAt(_) | Verb::VerifyClaim(_) | Verb::Audit => {}
             }
         }
         for ((name, principal), (least, most)) in removals {
@@ -426,7 +435,11 @@ fn agrees(command: &Command, answer: &Value, events: &[(u64, &Event)]) -> bool {
             let told = answer["last_updated"].as_str().unwrap_or_default();
             answer["verified"] == true && told.starts_with(&event.time_s)
         }),
-        (Verb::Verify | Verb::VerifyAt(_), 404) => last.is_none(),
+        (Verb::VerifyClaim(registration), 200) => last.is_some_and(|event| {
+            let told = answer["last_updated"].as_str().unwrap_or_default();
+            answer["verified"] == (event.command == Some(*registration)) && told.starts_with(&event.time_s)
+        }),
+        (Verb::Verify | Verb::VerifyAt(_) | Verb::VerifyClaim(_), 404) => last.is_none(),
         (Verb::Audit, 404) => events.is_empty(),
         (Verb::Audit, 200) => {
             let places = answer["events"].as_array().into_iter().flatten().map(|event| number(event, "sequence"));

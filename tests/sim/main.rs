@@ -42,7 +42,7 @@ const TWICE: u64 = 8;
 /// From so many seeds on, every fault must have happened.
 const SEEDS_FOR_ALL_FAULTS: u64 = 200;
 /// What is done to worlds, and what comes of it.
-const FAULTS: [&str; 35] = [
+const FAULTS: [&str; 36] = [
     "answer: changed",
     "answer: refused",
     "answer: replayed",
@@ -59,6 +59,7 @@ const FAULTS: [&str; 35] = [
     "end after a failed write",
     "failed read",
     "failed sync",
+    "farewell after a failed write",
     "full disk",
     "gave up in a slow sync",
     "letter or message held back",

@@ -296,13 +296,29 @@ impl World {
             self.tell(|| "power     is gone".to_owned());
             return self.crash();
         }
-        // A process whose disk has failed says so to whom it can, and ends.
-        if process.has_failed() && (self.dice.chance(20) || acts.is_empty()) {
-            self.count("end after a failed write");
-            self.tell(|| "server    ends, since a write has failed".to_owned());
-            return self.crash();
+        // While everything settles it goes on, for it has to answer all the same.
+        if !self.calm && process.has_failed() && (self.dice.chance(20) || acts.is_empty()) {
+            return self.end_failed();
         }
         Ok(())
+    }
+
+    /// A process whose disk has failed says so to whom it can, and ends; sometimes it does not come to that.
+    fn end_failed(&mut self) -> Result<(), String> {
+        self.count("end after a failed write");
+        if self.dice.chance(500) {
+            self.count("farewell after a failed write");
+            self.tell(|| "server    says farewell, since a write has failed".to_owned());
+            self.drain()?;
+        }
+        self.tell(|| "server    ends, since a write has failed".to_owned());
+        self.crash()
+    }
+
+    /// The server reads no more, and answers what it has read.
+    fn drain(&mut self) -> Result<(), String> {
+        self.process.iter_mut().for_each(Process::drain);
+        self.settle_until(|world| world.process.as_ref().is_none_or(Process::is_drained))
     }
 
     fn client_acts(&mut self) -> Result<(), String> {
@@ -371,13 +387,17 @@ impl World {
         }
         let principal = self.clients[at].principal;
         let hot = HOT_NAMES[self.dice.below(HOT_NAMES.len())].to_owned();
-        let (verb, names) = match self.dice.below(20) {
-            0..=4 => (Verb::Register, vec![hot]),
-            5..=7 => (Verb::Register, vec![format!("u{}.example", self.moment * 100 + self.dice.roll() % 100)]),
-            8..=11 => (Verb::Remove, vec![hot]),
-            12..=15 => (Verb::Verify, vec![hot]),
-            16 => (Verb::Verify, HOT_NAMES.map(str::to_owned).to_vec()),
-            17 if self.auditor.known() > 0 => (Verb::VerifyAt(1 + self.dice.roll() % self.auditor.known()), vec![hot]),
+        let claimed = self.auditor.registration_of(&hot);
+        let (verb, names) = match (self.dice.below(20), claimed) {
+            (0..=4, _) => (Verb::Register, vec![hot]),
+            (5..=7, _) => (Verb::Register, vec![format!("u{}.example", self.moment * 100 + self.dice.roll() % 100)]),
+            (8..=11, _) => (Verb::Remove, vec![hot]),
+            (12..=13, Some(registration)) => (Verb::VerifyClaim(registration), vec![hot]),
+            (12..=15, _) => (Verb::Verify, vec![hot]),
+            (16, _) => (Verb::Verify, HOT_NAMES.map(str::to_owned).to_vec()),
+            (17, _) if self.auditor.known() > 0 => {
+                (Verb::VerifyAt(1 + self.dice.roll() % self.auditor.known()), vec![hot])
+            }
             _ => (Verb::Audit, vec![hot]),
         };
         let changes = matches!(verb, Verb::Register | Verb::Remove);
@@ -467,8 +487,7 @@ impl World {
         if !self.calm && self.dice.chance(500) {
             self.count("stop while clients wait");
             self.tell(|| "server    is stopped: it answers what it has read".to_owned());
-            self.process.iter_mut().for_each(Process::drain);
-            self.settle_until(|world| world.process.as_ref().is_none_or(Process::is_drained))?;
+            self.drain()?;
         } else {
             self.tell(|| "server    is stopped, when everything is answered".to_owned());
             self.settle()?;
