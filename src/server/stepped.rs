@@ -126,18 +126,21 @@ impl SteppedCores {
     }
 
     /// Whether a turn of the core's loop may begin: it goes on by itself, or its bell has rung.
-    pub fn may_turn(&self, core: usize) -> bool {
-        !self.cores[core].rests || !self.inbox(core).is_sleeping()
+    pub fn may_turn(&mut self, core: usize) -> bool {
+        let SteppedCore { core, ear, rests, .. } = &mut self.cores[core];
+        // Asking the kernel for a bell that nobody can have rung would take most of the time of a simulation.
+        if *rests && !core.inbox().is_sleeping() {
+            // How often it has rung makes no difference.
+            *rests = ear.read(&mut [0; 64]).is_err();
+        }
+        !*rests
     }
 
-    /// One turn of the core's loop, with so many rounds of letters at the most.
+    /// One turn of the core's loop, with so many rounds of letters at the most. It may begin only if
+    /// [`may_turn`](Self::may_turn) says so.
     pub fn turn(&mut self, core: usize, rounds_max: usize) {
-        let SteppedCore { core, ear, rests, .. } = &mut self.cores[core];
-        if *rests {
-            // How often it has rung makes no difference.
-            let _ = ear.read(&mut [0; 64]);
-            core.inbox().stay_awake();
-        }
+        let SteppedCore { core, rests, .. } = &mut self.cores[core];
+        core.inbox().stay_awake();
         core.inbox().hear();
         let more = core.receive_all(rounds_max);
         core.flush();
