@@ -147,7 +147,9 @@ impl Chain {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::arbitrary::histories;
     use super::super::batch::BatchDigest;
+    use super::super::fixtures::{content, holding};
     use super::*;
 
     fn chain(known: bool, at: Head) -> Chain {
@@ -155,6 +157,28 @@ mod tests {
     }
 
     proptest! {
+        /// Damage is one batch's alone: what is whole follows, also behind what is not, and all are counted.
+        #[test]
+        fn every_batch_is_counted_and_the_whole_ones_follow(
+            events in histories(1..40),
+            damaged in proptest::collection::vec(any::<bool>(), 40),
+        ) {
+            let store = holding(&events);
+            let mut chain = Chain::new(store.identity().log_id);
+            for (before, ((key, mut value), damaged)) in (0..).zip(content(&store, Area::Log).into_iter().zip(damaged)) {
+                if damaged {
+                    value.pop();
+                }
+                let followed = chain.follow(&key, &value).is_ok();
+                prop_assert_eq!(followed, !damaged);
+                prop_assert_eq!(chain.at().batches, before + u64::from(followed));
+                if !followed {
+                    prop_assert!(chain.skip(&key, &value).is_none());
+                }
+                prop_assert_eq!(chain.at().batches, before + 1);
+            }
+        }
+
         /// Times do not run backwards, and nothing happens after the commit that holds it.
         #[test]
         fn an_event_is_between_the_one_before_it_and_its_commit(last in 0..4_u64, committed in 0..4_u64, time in 0..4_u64) {

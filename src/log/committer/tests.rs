@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::super::access::AccessRecord;
 use super::super::arbitrary::{hashed, histories, plain_history};
-use super::super::fixtures::{FaultInjector, Told, commit, content, early, replayed, send, small, start};
+use super::super::fixtures::{FaultInjector, Listener, Told, commit, content, early, replayed, send, small, start};
 use super::super::key::read_access_key;
 use super::super::snapshot::{SnapshotEntry, SnapshotWriter};
 use super::*;
@@ -49,6 +49,35 @@ proptest! {
         }).collect();
         prop_assert!(durable.is_sorted_by(|a, b| a < b), "{:?}", durable);
         prop_assert_eq!(durable.last(), Some(&60));
+    }
+
+    /// The committer without a thread writes the same, whenever it commits, and says how far it came.
+    #[test]
+    fn stepping_changes_nothing(
+        events in histories(1..60),
+        message_events in 1..20_usize,
+        commits in proptest::collection::vec(0..3_u8, 60),
+        gap in proptest::option::of(1..60_usize),
+    ) {
+        let store = Store::in_memory().unwrap();
+        let listener = Listener::default();
+        let mut committer = SteppedCommitter::new(store.clone(), small(), listener.clone(), 0).unwrap();
+        let mut hashed = parts(&store, &events);
+        // An event that never arrives: nothing behind it is written.
+        let whole = gap.map_or(events.len(), |gap| gap.min(events.len()));
+        if whole < hashed.len() {
+            hashed.remove(whole);
+        }
+        for (message, commits) in hashed.chunks(message_events).zip(commits) {
+            committer.take(Append::Events(message.to_vec())).unwrap();
+            (0..commits).for_each(|_| committer.commit().unwrap());
+        }
+        prop_assert_eq!(committer.finish(), Ok(Sequence::new(whole as u64)));
+        let told = listener.told();
+        let durable = told.iter().rev().find(|told| matches!(told, Told::Durable(_)));
+        prop_assert_eq!(durable.cloned().unwrap_or(Told::Durable(0)), Told::Durable(whole as u64));
+        prop_assert_eq!(replayed(&store), Ok(events[..whole].to_vec()));
+        prop_assert_eq!(store.verify(&mut |_, _| ()).unwrap().findings, []);
     }
 
     /// Fail each write in turn: what was called durable is on disk, nothing is written after, and the rest is whole.

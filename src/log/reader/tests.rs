@@ -127,6 +127,15 @@ proptest! {
         }
     }
 
+    /// An entry says how far before its event the batch begins: at the first event of the log or behind it.
+    #[test]
+    fn an_entry_points_into_the_log(position: u16, first in -3..4_i64, other in proptest::collection::vec(any::<u8>(), 0..4)) {
+        let sequence = Sequence::new(u64::from(position).saturating_add_signed(first));
+        let expected = u64::try_from(first).ok().filter(|first| *first > 0);
+        prop_assert_eq!(batch_of(sequence, &position.to_le_bytes()).ok(), expected.map(Sequence::new));
+        prop_assert!(other.len() == 2 || batch_of(sequence, &other).is_err());
+    }
+
     /// As if every name had the same hash: histories do not mix, and pages still join.
     #[test]
     fn names_with_the_same_hash_keep_their_histories_apart(events in histories(1..40), name in "[a-d]", limit in 1..5_usize) {

@@ -29,6 +29,20 @@ fn written(events: &[crate::domain::Event]) -> (SnapshotWriter, SnapshotChunk) {
     (writer, chunk)
 }
 
+/// An entry that says all that one can say.
+fn entry() -> SnapshotEntry<'static> {
+    SnapshotEntry {
+        hash: EntityHash::from_be_bytes([0xaa; 16]),
+        kind: Kind::Extension("x-a".into()),
+        text: "t",
+        registered: true,
+        sequence: Sequence::new(300),
+        time: Timestamp::from_unix_ms(1),
+        registrant: "r",
+        attributes: Some(Fingerprint::from_le_bytes([0xbb; 8])),
+    }
+}
+
 fn nonce_of(event: &crate::domain::Event, once: &crate::types::Once) -> SnapshotNonce {
     SnapshotNonce {
         nonce: u128::from(once.made.unix_ms()) << 40 | 1,
@@ -80,6 +94,18 @@ proptest! {
         prop_assert!(read_chunk(5, &chunk.bytes, &mut |_| ()).is_err());
     }
 
+    /// Whatever follows a code that no version has written, it is not taken for the name of a kind.
+    #[test]
+    fn only_the_code_of_an_extension_has_a_name_behind_it(code: u8) {
+        let mut writer = SnapshotWriter::new(5, 2);
+        writer.entry(&entry());
+        let mut bytes = writer.take_chunk().unwrap().bytes;
+        bytes[HEADER_BYTES + 1 + 16] = code;
+        bytes.truncate(bytes.len() - 32);
+        seal(&mut bytes, 0);
+        prop_assert_eq!(read_chunk(5, &bytes, &mut |_| ()).is_ok(), code == u8::MAX);
+    }
+
     #[test]
     fn a_forger_never_causes_a_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let mut chunk = vec![1, 0, 2, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0];
@@ -111,16 +137,7 @@ fn the_marker_comes_back() {
 #[test]
 fn stored_form_is_pinned() {
     let mut writer = SnapshotWriter::new(5, 2);
-    writer.entry(&SnapshotEntry {
-        hash: EntityHash::from_be_bytes([0xaa; 16]),
-        kind: Kind::Extension("x-a".into()),
-        text: "t",
-        registered: true,
-        sequence: Sequence::new(300),
-        time: Timestamp::from_unix_ms(1),
-        registrant: "r",
-        attributes: Some(Fingerprint::from_le_bytes([0xbb; 8])),
-    });
+    writer.entry(&entry());
     let bytes = writer.take_chunk().unwrap().bytes;
     let mut expected = vec![1, 0, 2, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1];
     expected.extend_from_slice(&[0xaa; 16]);

@@ -1,9 +1,19 @@
 //! Tests of `verify`.
 
-use super::super::arbitrary::plain_history;
-use super::super::fixtures::{content, delete, holding, tamper};
-use super::super::{LogError, Write};
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::super::access::AccessRecord;
+use super::super::arbitrary::{histories, plain_history};
+use super::super::batch::encode_batch;
+use super::super::fields::{SEAL_BYTES, seal};
+use super::super::fixtures::{content, delete, early, holding, send, small, start, tamper};
+use super::super::snapshot::{SnapshotNonce, SnapshotWriter};
+use super::super::{Append, LogError, Write};
 use super::*;
+use crate::domain::Event;
+use crate::types::Timestamp;
 
 /// Twenty events in batches of two, at most five to a commit.
 fn store() -> Store {
@@ -15,6 +25,89 @@ fn findings(store: &Store) -> Vec<(Area, u64, String)> {
     let report = store.verify(&mut |done, total| assert!(done <= total + 20)).unwrap();
     assert_eq!(report.is_sound(), report.findings.is_empty());
     report.findings.into_iter().map(|finding| (finding.area, finding.sequence.value(), finding.what)).collect()
+}
+
+proptest! {
+    /// The numbers of a report are those of what is stored, and progress goes forward, to its end.
+    #[test]
+    fn all_that_is_there_is_counted(events in histories(1..40), accesses in 0..4_usize, nonces in 0..5_u64) {
+        let store = holding(&events);
+        let (committer, _) = start(&store, small());
+        for _ in 0..accesses {
+            let mut block = AccessBlock::new(0, early());
+            block.push(&AccessRecord { time: early(), command: 1, status: 200, entity: 2, peer: 3 });
+            send(&committer, Append::Access(block));
+        }
+        let mut writer = SnapshotWriter::new(1, 0);
+        for nonce in 0..nonces {
+            let sequence = Sequence::new(1);
+            writer.nonce(&SnapshotNonce { nonce: u128::from(nonce), fingerprint: 1, sequence, time: early() });
+        }
+        writer.take_chunk().into_iter().for_each(|chunk| send(&committer, Append::Snapshot(chunk)));
+        send(&committer, Append::SnapshotEnd(writer.end(1, Sequence::new(1))));
+        committer.stop().unwrap();
+
+        let mut steps = Vec::new();
+        let report = store.verify(&mut |done, total| steps.push((done, total))).unwrap();
+        prop_assert_eq!(&report.findings, &[]);
+        prop_assert_eq!(report.batches, content(&store, Area::Log).len() as u64);
+        prop_assert_eq!(report.events, events.len() as u64);
+        prop_assert_eq!(report.index_entries, content(&store, Area::Entity).len() as u64);
+        prop_assert_eq!(report.snapshot_records, nonces);
+        prop_assert_eq!(report.access_blocks, accesses as u64);
+        prop_assert!(steps.is_sorted(), "{:?}", steps);
+        let total = report.index_entries + report.events;
+        prop_assert_eq!(steps.last(), Some(&(total, total)));
+    }
+
+    /// Up to its place the index must be whole. What it lacks behind that is read from the log, wherever the gaps are.
+    #[test]
+    fn what_lacks_behind_the_place_of_the_index_is_no_damage(
+        place in 0..=20_u64,
+        gaps in proptest::collection::btree_set(1..=20_u64, 0..20),
+    ) {
+        let store = store();
+        for (key, _) in content(&store, Area::Entity) {
+            if gaps.contains(&read_entity_key(&key).unwrap().1.value()) {
+                delete(&store, Area::Entity, &key);
+            }
+        }
+        tamper(&store, Area::Meta, Write::Put { key: b"index", value: &place.to_le_bytes() });
+        let found: BTreeSet<_> = findings(&store).into_iter().collect();
+        let damage = gaps.range(..=place);
+        let lacks = damage.map(|at| (Area::Entity, *at, "the index lacks an event of the log".to_owned()));
+        prop_assert_eq!(found, lacks.collect());
+    }
+
+    /// An event that is no event, or whose time cannot be, in a batch that is otherwise whole: told with its own place.
+    #[test]
+    fn a_damaged_event_is_told_with_its_place(events in histories(1..40), at: prop::sample::Index, unreadable: bool) {
+        let store = holding(&events);
+        let place = at.get(&events).sequence;
+        let log = content(&store, Area::Log);
+        let (key, value) = log.iter().rfind(|(key, _)| *key <= log_key(place).to_vec()).unwrap();
+        let batch = Batch::read(value).unwrap();
+        let mut forged = Vec::new();
+        if unreadable {
+            forged.extend_from_slice(&value[..value.len() - SEAL_BYTES]);
+            let event = batch.event_bytes(place).unwrap();
+            let begin = value.windows(event.len()).position(|bytes| bytes == event).unwrap();
+            forged[begin..begin + event.len()].fill(0xff);
+            seal(&mut forged, 0);
+        } else {
+            let mut held: Vec<Event> = batch.events().map(Result::unwrap).collect();
+            let late = batch.head().committed.unix_ms() + 1;
+            held.iter_mut().filter(|event| event.sequence == place).for_each(|event| {
+                event.time = Timestamp::from_unix_ms(late);
+            });
+            encode_batch(batch.head(), held.iter(), &mut forged).unwrap();
+        }
+        tamper(&store, Area::Log, Write::Put { key, value: &forged });
+        let found = findings(&store);
+        let told = found.iter().filter(|(.., what)| what.starts_with("an event is damaged"));
+        let told: Vec<_> = told.map(|(area, sequence, _)| (*area, *sequence)).collect();
+        prop_assert_eq!(told, [(Area::Log, place.value())], "{:?}", found);
+    }
 }
 
 #[test]
@@ -129,7 +222,7 @@ fn a_head_that_cannot_be_read_is_an_error() {
 #[test]
 fn a_damaged_block_of_the_access_journal_is_found() {
     let store = store();
-    let key = super::super::key::access_key(crate::types::Timestamp::from_unix_ms(5), 0, 0);
+    let key = super::super::key::access_key(Timestamp::from_unix_ms(5), 0, 0);
     tamper(&store, Area::Access, Write::Put { key: &key, value: b"nonsense" });
     assert_eq!(findings(&store).len(), 1);
 }
