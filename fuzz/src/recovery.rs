@@ -130,8 +130,8 @@ fn content(log: &MemoryLog) -> Rows {
     rows
 }
 
-/// Damages rows as the input says, five bytes at a time: row, how, place (two), value. Says whether a snapshot was
-/// forged, which its checksum does not prevent.
+/// Damages rows as the input says, five bytes at a time: row, how, place (two), value. Says whether a snapshot or its
+/// marker was forged, which their checksums do not prevent.
 fn damage(rows: &mut Rows, data: &[u8]) -> bool {
     let mut forged = false;
     for [row, how, high, low, value] in data.as_chunks::<5>().0.iter().take(32).copied() {
@@ -154,7 +154,7 @@ fn damage(rows: &mut Rows, data: &[u8]) -> bool {
             }
             5 => {
                 // A change below a checksum that holds.
-                forged |= *area == Area::State;
+                forged |= matches!(area, Area::State | Area::Meta);
                 bytes.truncate(bytes.len().saturating_sub(SEAL_BYTES));
                 if let Some(byte) = bytes.get_mut(place) {
                     *byte ^= value;
@@ -200,9 +200,12 @@ pub fn run(data: &[u8]) {
     );
     let verification = store.verify(&mut |_, _| ());
     let _ = (store.stat(), store.accesses(START, |_, _| ControlFlow::Continue(())));
-    let Ok(recovery) = recovery else {
-        assert!(!verification.is_ok_and(|verified| verified.is_sound()), "refused, and nothing is wrong");
-        return;
+    let recovery = match recovery {
+        Ok(recovery) => recovery,
+        Err(error) => {
+            let sound = verification.is_ok_and(|verified| verified.is_sound());
+            return assert!(!sound, "refused, and nothing is wrong: {error}");
+        }
     };
     if recovery.last == Sequence::ZERO || forged {
         return;

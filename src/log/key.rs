@@ -56,6 +56,13 @@ pub fn read_state_key(key: &[u8]) -> Result<(u64, u32), Malformed> {
     Ok((u64::from_be_bytes(*snapshot), u32::from_be_bytes(chunk)))
 }
 
+/// The number of the snapshot whose chunks a key of the state area sorts beside, whatever its length is.
+pub fn snapshot_beside(key: &[u8]) -> u64 {
+    let mut number = [0; 8];
+    number.iter_mut().zip(key).for_each(|(byte, of_key)| *byte = *of_key);
+    u64::from_be_bytes(number)
+}
+
 /// The key of a block of the access journal.
 pub fn access_key(start: Timestamp, shard: u16, counter: u32) -> [u8; 14] {
     join(start.unix_ms().to_be_bytes(), join::<2, 4, 6>(shard.to_be_bytes(), counter.to_be_bytes()))
@@ -100,7 +107,16 @@ mod tests {
             prop_assert_eq!(read_log_key(&log_key(sequence)), Ok(sequence));
             prop_assert_eq!(read_entity_key(&entity_key(hash(b), sequence)), Ok((hash(b), sequence)));
             prop_assert_eq!(read_state_key(&state_key(a, c)), Ok((a, c)));
+            prop_assert_eq!(snapshot_beside(&state_key(a, c)), a);
             prop_assert_eq!(read_access_key(&access_key(time, d, c)), Ok((time, d, c)));
+        }
+
+        /// Above whatever key, the chunks of the next snapshot have a place of their own.
+        #[test]
+        fn the_next_snapshot_sorts_above(key in proptest::collection::vec(any::<u8>(), 0..20)) {
+            let beside = snapshot_beside(&key);
+            prop_assert!(beside == u64::MAX || key < state_key(beside + 1, 0).to_vec());
+            prop_assert!(beside == 0 || state_key(beside - 1, u32::MAX).to_vec() < key);
         }
 
         #[test]

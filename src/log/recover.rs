@@ -6,7 +6,7 @@ use crate::types::{EntityHash, Sequence, Timestamp};
 
 use super::batch::BatchDigest;
 use super::fields::Malformed;
-use super::key::{read_state_key, state_key};
+use super::key::{read_state_key, snapshot_beside, state_key};
 use super::replay::{Progress, Span};
 use super::schema::StoredEvent;
 use super::snapshot::{Marker, Record, SnapshotEntry, SnapshotNonce, read_chunk};
@@ -140,14 +140,14 @@ impl Store {
         }
     }
 
-    /// A number above those of all chunks that are there, also of snapshots that never became complete.
+    /// A number above those of all chunks that are there, also of snapshots that never became complete. What is there
+    /// beside snapshots does not keep a store from starting, since a snapshot only saves time; but it must not come to
+    /// stand between the chunks of the next one either, so keys that are no chunk's count by where they sort.
     fn next_snapshot(&self, marker: Option<Marker>) -> Result<u64, LogError> {
         let mut highest = marker.map_or(0, |marker| marker.snapshot);
         let scan = Scan { bulk: false, ..Scan::all_from(Area::State, []) }.backwards();
         self.scan(&scan, |key, _| {
-            let (snapshot, _) =
-                read_state_key(key).map_err(|why| LogError::corrupt(Sequence::ZERO, "the snapshot", why))?;
-            highest = highest.max(snapshot);
+            highest = highest.max(snapshot_beside(key));
             Ok(ControlFlow::Break(()))
         })?;
         Ok(highest.saturating_add(1))

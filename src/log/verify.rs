@@ -9,7 +9,7 @@ use crate::types::{EntityHash, HashKey, Sequence};
 use super::access::AccessBlock;
 use super::batch::Batch;
 use super::chain::Chain;
-use super::key::{entity_key, log_key, read_access_key, read_entity_key};
+use super::key::{entity_key, log_key, read_access_key, read_entity_key, read_state_key, state_key};
 use super::reader::batch_of;
 use super::replay::Progress;
 use super::store::Head;
@@ -244,11 +244,34 @@ impl Store {
 
     fn verify_snapshot(&self, report: &mut Verification) -> Result<(), LogError> {
         let last = report.head.last;
-        let outcome = self.marker().and_then(|marker| match marker {
-            Some(marker) => self.load(&marker, last, &mut |_| (), &mut |records| report.snapshot_records = records),
-            None => Ok(()),
-        });
-        outcome.or_else(|error| report.add_error(Area::State, error))
+        let marker = match self.marker() {
+            Ok(marker) => marker,
+            Err(error) => {
+                report.add_error(Area::State, error)?;
+                None
+            }
+        };
+        if let Some(marker) = marker {
+            let outcome = self.load(&marker, last, &mut |_| (), &mut |records| report.snapshot_records = records);
+            outcome.or_else(|error| report.add_error(Area::State, error))?;
+        }
+        // Chunks of the newest snapshot were read just now; those of others may be there, from before or unfinished.
+        let others = match marker {
+            Some(marker) => {
+                let behind = state_key(marker.snapshot.saturating_add(1), 0);
+                vec![Scan::range(Area::State, [], state_key(marker.snapshot, 0)), Scan::all_from(Area::State, behind)]
+            }
+            None => vec![Scan::all_from(Area::State, [])],
+        };
+        for scan in others {
+            self.scan(&scan, |key, _| {
+                if read_state_key(key).is_err() {
+                    report.add(Area::State, Sequence::ZERO, "there is something beside the snapshots");
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
+        Ok(())
     }
 
     fn verify_accesses(&self, report: &mut Verification) -> Result<(), LogError> {

@@ -107,6 +107,33 @@ proptest! {
     }
 }
 
+proptest! {
+    /// A row that is no chunk, wherever it sorts, keeps no store from starting, and a check tells of it. The next snapshot
+    /// is used all the same.
+    #[test]
+    fn what_stands_beside_snapshots_does_no_harm(
+        number in prop_oneof![0..9_u64, any::<u64>()],
+        tail in proptest::collection::vec(any::<u8>(), 0..9),
+        cut in 0..9_usize,
+    ) {
+        let mut key = [&number.to_be_bytes()[..], &tail].concat();
+        key.truncate(if tail.is_empty() { cut } else { key.len() });
+        prop_assume!(key.len() != 12 && number < u64::MAX);
+        let (store, events) = with_snapshot();
+        tamper(&store, Area::State, Write::Put { key: &key, value: b"" });
+        prop_assert!(!store.verify(&mut |_, _| ()).unwrap().is_sound());
+        let (state, recovery) = recovered(&store).unwrap();
+        let expected = replayed_from_nothing(store.identity().hash_key, &events);
+        prop_assert_eq!(&state, &expected);
+        let (committer, _) = start(&store, small());
+        snapshot(&store, recovery.next_snapshot, &events, 9, || 9).into_iter().for_each(|append| send(&committer, append));
+        committer.stop().unwrap();
+        let (state, recovery) = recovered(&store).unwrap();
+        prop_assert_eq!((recovery.snapshot_damage, recovery.tail_events), (None, 1));
+        prop_assert_eq!(state, expected);
+    }
+}
+
 /// Ten events, with a complete snapshot of the first six.
 fn with_snapshot() -> (Store, Vec<Event>) {
     let events = plain_history(10);
