@@ -88,9 +88,22 @@ pub fn cycles(variable: &str, usual: u64) -> u64 {
 }
 
 /// Sends a signal, by name, to one process.
+///
+/// Any of its threads may take it. ThreadSanitizer forgets it where the main thread does, which waits in a call that it
+/// does not know; so `REPSEC_SIGNAL_THREAD` may name the thread that the kernel asks first.
 pub fn signal(name: &str, process: u32) {
-    let status = Command::new("kill").arg(format!("-{name}")).arg(process.to_string()).status().unwrap();
-    assert!(status.success(), "kill -{name} {process}");
+    let wanted = std::env::var("REPSEC_SIGNAL_THREAD").ok();
+    let target = wanted.and_then(|wanted| thread_named(&wanted, process)).unwrap_or_else(|| process.to_string());
+    let status = Command::new("kill").arg(format!("-{name}")).arg(&target).status().unwrap();
+    assert!(status.success(), "kill -{name} {target}");
+}
+
+/// The number of the first thread of a process that has this name, if one has.
+fn thread_named(name: &str, process: u32) -> Option<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).ok()?;
+    let named = |task: &PathBuf| std::fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim_end() == name);
+    let task = tasks.filter_map(|task| Some(task.ok()?.path())).find(named)?;
+    Some(task.file_name()?.to_str()?.to_owned())
 }
 
 /// The status of an answer, and its error code if it has one.

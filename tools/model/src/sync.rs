@@ -125,9 +125,18 @@ impl AtomicU64 {
         self.0.store(value, published(order));
     }
 
-    /// Makes it this large if it is not.
-    pub fn fetch_max(&self, value: u64, order: Ordering) -> u64 {
-        self.0.fetch_max(value, if has(Fault::BareMax) { Ordering::Relaxed } else { published(order) })
+    /// Reads, and writes what is made of that, if nothing was written between.
+    ///
+    /// # Errors
+    /// With what was read, when nothing is made of it.
+    pub fn fetch_update(
+        &self,
+        set_order: Ordering,
+        fetch_order: Ordering,
+        change: impl FnMut(u64) -> Option<u64>,
+    ) -> Result<u64, u64> {
+        let set_order = if has(Fault::BareMax) { Ordering::Relaxed } else { published(set_order) };
+        self.0.fetch_update(set_order, fetch_order, change)
     }
 }
 
