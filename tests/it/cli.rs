@@ -81,12 +81,12 @@ fn json_is_the_answer_of_the_server_and_nothing_else() {
 #[test]
 fn words_and_tables_are_for_people() {
     let server = server();
-    assert_eq!(server.run(&["register", "A.example"]).stdout, "registered a.example (domain, sequence 1)\n");
-    let verified = server.run(&["verify", "a.example"]).stdout;
+    assert_eq!(server.run(&["register", "A.example"]).ended(0).stdout, "registered a.example (domain, sequence 1)\n");
+    let verified = server.run(&["verify", "a.example"]).ended(0).stdout;
     assert!(verified.starts_with("yes    a.example  (domain, last updated 2"), "{verified}");
-    assert_eq!(server.run(&["verify", "b.example"]).stdout, "no     b.example\n");
-    assert_eq!(server.run(&["remove", "a.example"]).stdout, "removed a.example (sequence 2)\n");
-    let audited = server.run(&["audit", "a.example", "--order", "desc"]).stdout;
+    assert_eq!(server.run(&["verify", "b.example"]).ended(1).stdout, "no     b.example\n");
+    assert_eq!(server.run(&["remove", "a.example"]).ended(0).stdout, "removed a.example (sequence 2)\n");
+    let audited = server.run(&["audit", "a.example", "--order", "desc"]).ended(0).stdout;
     let lines: Vec<Vec<&str>> = audited.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0], ["SEQUENCE", "TIME", "EVENT", "ACTOR", "DETAIL"]);
     assert_eq!((lines[1][0], lines[1][2]), ("2", "removed"));

@@ -92,7 +92,7 @@ struct Cli {
     #[arg(long, conflicts_with_all = ["only", "rounds", "compare"])]
     profile: bool,
     /// Measure no budgets; one server through a mixed day of so many minutes, with connections that come and go,
-    /// certificate reloads and snapshots: whether memory, descriptors and latency stay as they are
+    /// certificate reloads and snapshots: whether memory (from 24 minutes on), descriptors and latency stay as they are
     #[arg(long, value_name = "MINUTES", value_parser = minutes, conflicts_with_all = ["only", "rounds", "duration", "compare", "profile"])]
     soak: Option<f64>,
     /// Where the servers keep their data, in a directory that vanishes; it should be on a disk

@@ -10,10 +10,12 @@
 //! | [`churn`] | connections that come and go |
 //! | [`flat`] | the verdicts |
 //! | [`picture`] | the curves |
+//! | [`turnover`] | changes and lookups that make memory tables go to disk |
 
 pub mod churn;
 pub mod flat;
 pub mod picture;
+pub mod turnover;
 
 use std::fs;
 use std::path::Path;
@@ -29,7 +31,7 @@ use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use self::flat::{Verdict, judge, judged_from};
+use self::flat::{Measure, Verdict, judge, judged_from, told_from};
 use crate::ask::Asker;
 use crate::bench::Bench;
 use crate::ending;
@@ -49,8 +51,8 @@ const CONNECTIONS: usize = 16;
 const SHARDS: usize = 2;
 /// Rounds between two reloads of the certificate.
 const RELOAD_ROUNDS: u64 = 3;
-/// Events between two snapshots: one every minute or two.
-const CONFIG: &str = "[log]\nsnapshot_events = 100000\n";
+/// Events between two snapshots: one every two minutes of half an hour, or every eleven of a night.
+const CONFIG: &str = "[log]\nsnapshot_events = 500000\n";
 /// Names that are removed at once behind a round.
 const REMOVED_AT_ONCE: u64 = 500;
 /// How long the server may go on with work of its own behind a round, before it is looked at all the same.
@@ -63,7 +65,7 @@ const NEWS: Duration = Duration::from_secs(60);
 pub struct Look {
     /// Minutes since the first round began.
     pub minute: f64,
-    /// Resident memory, in bytes.
+    /// Resident memory, in bytes: the mean of several looks, while tables are filled behind the round's day.
     pub rss_bytes: usize,
     /// Open descriptors, without files of the log.
     pub descriptors: usize,
@@ -71,8 +73,14 @@ pub struct Look {
     pub files: usize,
     /// Threads.
     pub threads: usize,
-    /// Commands of the round.
+    /// Commands of the round's day.
     pub commands: u64,
+    /// Events of the round: what was registered, and what was removed.
+    pub changes: u64,
+    /// Names that were asked for in the round, by the day and beside it.
+    pub names: u64,
+    /// Connections that came and went in the round, with one command each.
+    pub connections: u64,
     /// Median of the latencies, in microseconds.
     pub p50_us: f64,
     /// Their 99th percentile.
@@ -98,8 +106,10 @@ pub struct Soak {
     pub per_second: u64,
     /// Commands of the day, each with its right answer.
     pub commands: u64,
-    /// Registrations that were taken back behind the rounds.
-    pub changes_taken_back: u64,
+    /// Events: registrations, and as many removals, since all of them were taken back.
+    pub changes: u64,
+    /// Names that were asked for.
+    pub names: u64,
     /// Connections that came and went beside the day.
     pub connections: u64,
     /// Certificates that were taken up.
@@ -129,7 +139,7 @@ pub fn measure(settings: Settings, minutes: f64) -> Result<Soak, Failure> {
     fs::write(&config, CONFIG).map_err(Failure::system(format!("write {}", config.display())))?;
     let peer = Peer::repsec_as(&data, SHARDS, Some(&config))?;
     bench.fill(&peer, entities)?;
-    let mut day = Day::new(&peer, &data, entities)?;
+    let mut day = Day::new(&peer, &data, entities, minutes)?;
     let mut told = Instant::now();
     bench.news(&format!("a day of {minutes} minutes begins"));
     while day.began.elapsed().as_secs_f64() < minutes * 60.0 {
@@ -137,12 +147,12 @@ pub fn measure(settings: Settings, minutes: f64) -> Result<Soak, Failure> {
         if told.elapsed() > NEWS {
             told = Instant::now();
             let Look { minute, descriptors, p99_us, .. } = look;
-            let memory = flat::Measure::Memory.text(flat::Measure::Memory.of(&look));
+            let memory = Measure::Memory.text(Measure::Memory.of(&look));
             bench.news(&format!("minute {minute:.0}: {memory}, {descriptors} descriptors, p99 {p99_us:.0} us"));
         }
         day.looks.push(look);
     }
-    let Day { looks, taken_back, connections, .. } = day;
+    let looks = day.looks;
     let log = peer.logged();
     peer.end()?;
     let verified = verify(&data)?;
@@ -157,8 +167,9 @@ pub fn measure(settings: Settings, minutes: f64) -> Result<Soak, Failure> {
         entities,
         per_second: PER_SECOND,
         commands: looks.iter().map(|look| look.commands).sum(),
-        changes_taken_back: taken_back,
-        connections,
+        changes: looks.iter().map(|look| look.changes).sum(),
+        names: looks.iter().map(|look| look.names).sum(),
+        connections: looks.iter().map(|look| look.connections).sum(),
         reloads: count("certificate reloaded"),
         snapshots: count("snapshot begun"),
         verified,
@@ -173,18 +184,29 @@ struct Day<'a> {
     data: &'a Path,
     names: Entities,
     entities: u64,
+    minutes: f64,
     began: Instant,
     rounds: u64,
     looks: Vec<Look>,
-    taken_back: u64,
+}
+
+/// What was done in a round.
+struct Done {
+    report: Report,
+    changes: u64,
+    names: u64,
     connections: u64,
+    rss_bytes: u64,
 }
 
 impl<'a> Day<'a> {
-    fn new(peer: &'a Peer, data: &'a Path, entities: u64) -> Result<Day<'a>, Failure> {
+    fn new(peer: &'a Peer, data: &'a Path, entities: u64, minutes: f64) -> Result<Day<'a>, Failure> {
         let names = Entities::load(&peer.plan().lists).map_err(Failure::load("reading the lists of names"))?;
-        let (looks, began) = (Vec::new(), Instant::now());
-        Ok(Day { peer, data, names, entities, began, rounds: 0, looks, taken_back: 0, connections: 0 })
+        Ok(Day { peer, data, names, entities, minutes, began: Instant::now(), rounds: 0, looks: Vec::new() })
+    }
+
+    fn minute(&self) -> f64 {
+        self.began.elapsed().as_secs_f64() / 60.0
     }
 
     fn round(&mut self) -> Result<Look, Failure> {
@@ -212,17 +234,33 @@ impl<'a> Day<'a> {
             (report, connections)
         });
         let report = report.map_err(Failure::load("a round of the day"))?;
-        self.connections += connections?;
         if report.unanswered > 0 {
             return Err(Failure::peer(&self.peer.name, format!("left {} commands unanswered", report.unanswered)));
         }
-        self.take_back(report.next_first)?;
-        settle(&[self.peer], REST);
-        self.look(&report)
+        // What was taken back was registered before.
+        let mut changes = 2 * self.take_back(report.next_first)?;
+        let mut names = report.names;
+        let due = turnover::due(&self.looks, self.minute(), self.minutes, (changes, names));
+        let mut rss_bytes = 0;
+        for part in 0..turnover::PARTS {
+            let (more, asked) = turnover::part(self.peer, &self.names, self.entities, due, self.rounds + part)?;
+            (changes, names) = (changes + more, names + asked);
+            if part + 1 == turnover::PARTS {
+                settle(&[self.peer], REST);
+            }
+            rss_bytes += self.usage()?.rss_bytes / turnover::PARTS;
+        }
+        self.look(&Done { report, changes, names, connections: connections?, rss_bytes })
     }
 
-    /// Removes what a round has registered. The names of a round have gaps, since each connection counts for itself.
-    fn take_back(&mut self, until: u64) -> Result<(), Failure> {
+    fn usage(&self) -> Result<Usage, Failure> {
+        Usage::of(self.peer.pid()).map_err(Failure::load("looking at the server"))
+    }
+
+    /// Removes what a round has registered; how many there were. The names have gaps, since each connection counts for
+    /// itself.
+    fn take_back(&self, until: u64) -> Result<u64, Failure> {
+        let mut taken_back = 0;
         let mut asker = Asker::new(self.peer)?;
         let numbers: Vec<u64> = (self.entities..until).collect();
         for numbers in numbers.chunks(usize::try_from(REMOVED_AT_ONCE).unwrap_or(1)) {
@@ -231,28 +269,32 @@ impl<'a> Day<'a> {
                 numbers.iter().map(|number| json!({"command": "REMOVE", "entity": name(number)})).collect();
             for answer in asker.ask_all(&commands)? {
                 match answer["status"].as_u64() {
-                    Some(200) => self.taken_back += 1,
+                    Some(200) => taken_back += 1,
                     Some(404) => {}
                     _ => return Err(Failure::peer(&self.peer.name, format!("answered {answer} to a REMOVE"))),
                 }
             }
         }
-        Ok(())
+        Ok(taken_back)
     }
 
-    fn look(&self, report: &Report) -> Result<Look, Failure> {
+    fn look(&self, done: &Done) -> Result<Look, Failure> {
+        let report = &done.report;
         let pid = self.peer.pid();
-        let usage = Usage::of(pid).map_err(Failure::load("looking at the server"))?;
+        let usage = self.usage()?;
         let entries = fs::read_dir(format!("/proc/{pid}/fd")).map_err(Failure::system("look at the server's files"))?;
         let open: Vec<_> = entries.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok()).collect();
         let files = open.iter().filter(|path| path.starts_with(self.data)).count();
         Ok(Look {
-            minute: self.began.elapsed().as_secs_f64() / 60.0,
-            rss_bytes: usize::try_from(usage.rss_bytes).unwrap_or(usize::MAX),
+            minute: self.minute(),
+            rss_bytes: usize::try_from(done.rss_bytes).unwrap_or(usize::MAX),
             descriptors: open.len() - files,
             files,
             threads: usize::try_from(usage.threads).unwrap_or(usize::MAX),
             commands: report.commands,
+            changes: done.changes,
+            names: done.names,
+            connections: done.connections,
             p50_us: report.latency.p50_us,
             p99_us: report.latency.p99_us,
             p999_us: report.latency.p999_us,
@@ -273,28 +315,28 @@ fn verify(data: &Path) -> Result<String, Failure> {
 }
 
 impl Soak {
-    /// Whether all that was judged stayed as it was. Not where the time was too short to judge.
+    /// Whether all stayed as it was. Not where the time was too short to judge one of them.
     pub fn is_flat(&self) -> bool {
-        !self.verdicts.is_empty() && self.verdicts.iter().all(|verdict| verdict.flat)
+        self.verdicts.len() == Measure::ALL.len() && self.verdicts.iter().all(|verdict| verdict.flat)
     }
 
     /// Everything as text for people.
     pub fn text(&self) -> String {
         let Machine { cpu, cores, memory_gib, kernel, disk, .. } = &self.machine;
         let minutes = self.looks.last().map_or(0.0, |look| look.minute);
-        let mut out = format!(
+        let out = format!(
             "One server through {minutes:.0} minutes of a mixed day, {}\n{cpu}, {cores} cores, {memory_gib:.0} GiB, \
-             {kernel}, {disk}; repsec {}, {SHARDS} shards, client on the same machine\n\n",
-            self.date, self.versions.repsec,
-        );
-        out += &format!(
-            "{} commands at {} a second, each answered rightly; {} entities, {} registrations taken back;\n{} connections \
-             came and went, one of three in the middle of a message; {} certificates taken up, {} snapshots begun.\nlog \
-             verify: {}\n\n",
+             {kernel}, {disk}; repsec {}, {SHARDS} shards, client on the same machine\n\n{} commands at {} a second, each \
+             answered rightly; {} entities, {} changes that\ntook themselves back, {} names asked for; {} connections came \
+             and went, one of three\nin the middle of a message; {} certificates taken up, {} snapshots begun.\nlog verify: \
+             {}\n\n",
+            self.date,
+            self.versions.repsec,
             grouped(self.commands),
             grouped(self.per_second),
             grouped(self.entities),
-            grouped(self.changes_taken_back),
+            grouped(self.changes),
+            grouped(self.names),
             grouped(self.connections),
             self.reloads,
             self.snapshots,
@@ -303,10 +345,19 @@ impl Soak {
         if self.verdicts.is_empty() {
             return out + "The time was too short to say what stays: twenty rounds, or four minutes, are needed.\n";
         }
-        out +=
-            &format!("Judged from minute {:.0} on; medians of its first and last third:\n", judged_from(&self.looks));
-        for verdict in &self.verdicts {
-            let Verdict { measure, first, last, flat } = verdict;
+        out + &self.judged()
+    }
+
+    /// The verdicts as text.
+    fn judged(&self) -> String {
+        let from = |measure| judged_from(&self.looks, measure);
+        let mut out = format!(
+            "Judged from minute {:.0} on (memory from {:.0} on), medians of its first and last third (memory: means of the \
+             two\nneighbouring thirds that grew less):\n",
+            from(Measure::Threads),
+            from(Measure::Memory),
+        );
+        for Verdict { measure, first, last, flat } in &self.verdicts {
             let word = if *flat { "flat" } else { "GROWS" };
             out += &format!(
                 "  {:<24} {:>12} {:>12}   {word} (at most {})\n",
@@ -316,7 +367,17 @@ impl Soak {
                 measure.text(measure.most(*first)),
             );
         }
-        out
+        out + &match told_from(&self.looks) {
+            Some([command, change, connection]) => format!(
+                "A leak of more than {command:.1} bytes for each command of the day, {change:.1} for each change, or \
+                 {connection:.0} for each\nconnection would have been told.\n"
+            ),
+            None => {
+                "Memory is not judged: the time was too short for its tables to go to disk several times; 24 minutes \
+                     are enough.\n"
+                    .to_owned()
+            }
+        }
     }
 
     /// Writes the text, the JSON and the picture into a directory, which is made if it is not there.

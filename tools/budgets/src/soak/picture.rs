@@ -7,7 +7,7 @@ use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::flat::judged_from;
+use super::flat::{Measure, judged_from};
 use super::{Look, Soak};
 use crate::failure::Failure;
 use crate::plot::{FAINT, FONT, INK, MUTED, grouped};
@@ -55,20 +55,26 @@ fn draw(soak: &Soak, caption: &str, text: &mut String) -> Outcome {
     root.draw(&Text::new(caption.to_owned(), corner, right))?;
     let panels = root.margin(HEAD, FOOT, 12, 24).split_evenly((4, 1));
     let [memory, descriptors, latency, cpu] = panels.as_slice() else { return Err("there are four panels".into()) };
-    panel(memory, soak, "resident memory (MiB)", &[("", BLUE, |look| float(look.rss_bytes) / (1024.0 * 1024.0))])?;
+    panel(
+        memory,
+        soak,
+        Measure::Memory,
+        "resident memory (MiB)",
+        &[("", BLUE, |look| float(look.rss_bytes) / (1024.0 * 1024.0))],
+    )?;
     let curves: [Curve; 3] = [
         ("without the log's files", BLUE, |look| float(look.descriptors)),
         ("files of the log", ORANGE, |look| float(look.files)),
         ("threads", RED, |look| float(look.threads)),
     ];
-    panel(descriptors, soak, "open descriptors", &curves)?;
+    panel(descriptors, soak, Measure::Descriptors, "open descriptors", &curves)?;
     let curves: [Curve; 3] = [
         ("median", BLUE, |look| look.p50_us),
         ("99 %", ORANGE, |look| look.p99_us),
         ("99.9 %", RED, |look| look.p999_us),
     ];
-    logarithmic(latency, soak, "latency (microseconds), logarithmic", &curves)?;
-    panel(cpu, soak, "server CPU of a command (ns)", &[("", BLUE, |look| look.cpu_ns)])?;
+    logarithmic(latency, soak, Measure::P99, "latency (microseconds), logarithmic", &curves)?;
+    panel(cpu, soak, Measure::Cpu, "server CPU of a command (ns)", &[("", BLUE, |look| look.cpu_ns)])?;
     root.present()?;
     Ok(())
 }
@@ -84,17 +90,17 @@ fn end(soak: &Soak) -> f64 {
     soak.looks.last().map_or(1.0, |look| look.minute)
 }
 
-fn panel(area: &Area<'_>, soak: &Soak, name: &str, curves: &[Curve]) -> Outcome {
+fn panel(area: &Area<'_>, soak: &Soak, measure: Measure, name: &str, curves: &[Curve]) -> Outcome {
     let (_, most) = bounds(soak, curves)?;
     let chart = builder(area).build_cartesian_2d(0.0..end(soak), 0.0..(most * ROOM).max(1.0))?;
-    finish(chart, soak, name, curves, (0.0, most * ROOM))
+    finish(chart, soak, measure, name, curves, (0.0, most * ROOM))
 }
 
-fn logarithmic(area: &Area<'_>, soak: &Soak, name: &str, curves: &[Curve]) -> Outcome {
+fn logarithmic(area: &Area<'_>, soak: &Soak, measure: Measure, name: &str, curves: &[Curve]) -> Outcome {
     let (least, most) = bounds(soak, curves)?;
     let heights = (least.max(1.0) / ROOM, most.max(1.0) * ROOM);
     let chart = builder(area).build_cartesian_2d(0.0..end(soak), (heights.0..heights.1).log_scale())?;
-    finish(chart, soak, name, curves, heights)
+    finish(chart, soak, measure, name, curves, heights)
 }
 
 fn builder<'a, 'b>(area: &'a Area<'b>) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
@@ -107,6 +113,7 @@ fn builder<'a, 'b>(area: &'a Area<'b>) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
 fn finish<'a, 'b: 'a, Y>(
     mut chart: ChartContext<'a, SVGBackend<'b>, Cartesian2d<plotters::coord::types::RangedCoordf64, Y>>,
     soak: &Soak,
+    measure: Measure,
     name: &str,
     curves: &[Curve],
     (low, high): (f64, f64),
@@ -115,7 +122,7 @@ where
     Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
     let written = |size: u32, color: RGBColor| (FONT, size).into_font().color(&color);
-    let unjudged = Rectangle::new([(0.0, low), (judged_from(&soak.looks), high)], FAINT.mix(0.6).filled());
+    let unjudged = Rectangle::new([(0.0, low), (judged_from(&soak.looks, measure), high)], FAINT.mix(0.6).filled());
     chart.draw_series(std::iter::once(unjudged))?;
     chart
         .configure_mesh()
