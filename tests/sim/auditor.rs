@@ -115,9 +115,9 @@ impl Auditor {
         matches!(verb, Verb::VerifyAt(_) | Verb::VerifyClaim(_) | Verb::Audit)
     }
 
-    /// Whether nobody has asked for this name.
-    pub fn names_are_new(&self, name: &str) -> bool {
-        !self.commands.iter().any(|command| command.names.iter().any(|other| other == name))
+    /// A name for the next command, which no other one will ask for.
+    pub fn fresh_name(&self) -> String {
+        format!("u{}.example", self.commands.len())
     }
 
     /// The youngest event that any client has heard of.

@@ -390,7 +390,7 @@ impl World {
         let claimed = self.auditor.registration_of(&hot);
         let (verb, names) = match (self.dice.below(20), claimed) {
             (0..=4, _) => (Verb::Register, vec![hot]),
-            (5..=7, _) => (Verb::Register, vec![format!("u{}.example", self.moment * 100 + self.dice.roll() % 100)]),
+            (5..=7, _) => (Verb::Register, vec![self.auditor.fresh_name()]),
             (8..=11, _) => (Verb::Remove, vec![hot]),
             (12..=13, Some(registration)) => (Verb::VerifyClaim(registration), vec![hot]),
             (12..=15, _) => (Verb::Verify, vec![hot]),
@@ -401,7 +401,7 @@ impl World {
             _ => (Verb::Audit, vec![hot]),
         };
         let changes = matches!(verb, Verb::Register | Verb::Remove);
-        let fresh = names[0].starts_with('u') && self.auditor.names_are_new(&names[0]);
+        let fresh = names[0] == self.auditor.fresh_name();
         let command = self.auditor.make(verb, names, principal);
         let told = self.auditor.command_mut(command);
         if changes && !fresh && self.dice.chance(600) {
