@@ -177,17 +177,30 @@ fn apart(from: f64, to: f64) -> f64 {
 
 /// Names the curves, side by side between the title and the axes, where no curve can be.
 fn legend(root: &Area<'_>, curves: &[&Curve]) -> Outcome {
-    let mut left = 24;
-    for curve in curves {
+    let names = curves.iter().map(|curve| {
         let (color, width) = look(curve);
-        let stroke =
-            PathElement::new([(left, LEGEND_AT + 8), (left + LEGEND_LINE, LEGEND_AT + 8)], color.stroke_width(width));
-        root.draw(&stroke)?;
-        root.draw(&Circle::new((left + LEGEND_LINE / 2, LEGEND_AT + 8), 4, color.filled()))?;
+        (curve.who.as_str(), color, width)
+    });
+    side_by_side(root, (24, LEGEND_AT), 4, names)
+}
+
+/// Writes the names of curves in one line, each behind a piece of its curve; the colours, the widths and the radius of
+/// the points are those of the curves.
+pub(crate) fn side_by_side<'a>(
+    area: &Area<'_>,
+    (mut left, top): (i32, i32),
+    points: i32,
+    curves: impl Iterator<Item = (&'a str, RGBColor, u32)>,
+) -> Outcome {
+    let middle = top + 8;
+    for (name, color, width) in curves {
+        let stroke = PathElement::new([(left, middle), (left + LEGEND_LINE, middle)], color.stroke_width(width));
+        area.draw(&stroke)?;
+        area.draw(&Circle::new((left + LEGEND_LINE / 2, middle), points, color.filled()))?;
         left += LEGEND_LINE + 8;
         let style = (FONT, 14).into_font().color(&INK);
-        root.draw(&Text::new(curve.who.clone(), (left, LEGEND_AT), style))?;
-        left += i32::try_from(curve.who.chars().count())? * LETTER + 26;
+        area.draw(&Text::new(name.to_owned(), (left, top), style))?;
+        left += i32::try_from(name.chars().count())? * LETTER + 26;
     }
     Ok(())
 }

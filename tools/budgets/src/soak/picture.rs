@@ -10,7 +10,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 use super::flat::{Measure, judged_from};
 use super::{Look, Soak};
 use crate::failure::Failure;
-use crate::plot::{FAINT, FONT, INK, MUTED, grouped};
+use crate::plot::{FAINT, FONT, INK, MUTED, grouped, side_by_side};
 use crate::statistics::float;
 
 const SIZE: (u32, u32) = (960, 1060);
@@ -20,6 +20,9 @@ const HEAD: u32 = 64;
 const FOOT: u32 = 28;
 /// Room above the highest point of a panel, as a factor.
 const ROOM: f64 = 1.25;
+/// Above the axes of a panel, for the names of its curves, and how far right they begin; in pixels.
+const OVER: u32 = 26;
+const NAMES_AT: i32 = 90;
 const BLUE: RGBColor = RGBColor(0x0b, 0x6e, 0x99);
 const ORANGE: RGBColor = RGBColor(0xd9, 0x82, 0x1f);
 const RED: RGBColor = RGBColor(0xc8, 0x3c, 0x2e);
@@ -93,23 +96,31 @@ fn end(soak: &Soak) -> f64 {
 fn panel(area: &Area<'_>, soak: &Soak, measure: Measure, name: &str, curves: &[Curve]) -> Outcome {
     let (_, most) = bounds(soak, curves)?;
     let chart = builder(area).build_cartesian_2d(0.0..end(soak), 0.0..(most * ROOM).max(1.0))?;
-    finish(chart, soak, measure, name, curves, (0.0, most * ROOM))
+    finish(chart, soak, measure, name, curves, (0.0, most * ROOM))?;
+    names(area, curves)
 }
 
 fn logarithmic(area: &Area<'_>, soak: &Soak, measure: Measure, name: &str, curves: &[Curve]) -> Outcome {
     let (least, most) = bounds(soak, curves)?;
     let heights = (least.max(1.0) / ROOM, most.max(1.0) * ROOM);
     let chart = builder(area).build_cartesian_2d(0.0..end(soak), (heights.0..heights.1).log_scale())?;
-    finish(chart, soak, measure, name, curves, heights)
+    finish(chart, soak, measure, name, curves, heights)?;
+    names(area, curves)
 }
 
 fn builder<'a, 'b>(area: &'a Area<'b>) -> ChartBuilder<'a, 'b, SVGBackend<'b>> {
     let mut builder = ChartBuilder::on(area);
-    builder.x_label_area_size(40).y_label_area_size(84).margin_right(10).margin_top(14);
+    builder.x_label_area_size(40).y_label_area_size(84).margin_right(10).margin_top(OVER);
     builder
 }
 
-/// Draws the time that is not judged, the axes, the curves and their names.
+/// Names the curves of a panel above it, where none of them can be.
+fn names(area: &Area<'_>, curves: &[Curve]) -> Outcome {
+    let named = curves.iter().filter(|(name, ..)| !name.is_empty());
+    side_by_side(area, (NAMES_AT, 4), 0, named.map(|(name, color, _)| (*name, *color, 2)))
+}
+
+/// Draws the time that is not judged, the axes and the curves.
 fn finish<'a, 'b: 'a, Y>(
     mut chart: ChartContext<'a, SVGBackend<'b>, Cartesian2d<plotters::coord::types::RangedCoordf64, Y>>,
     soak: &Soak,
@@ -137,21 +148,9 @@ where
         .label_style(written(12, INK))
         .y_label_formatter(&grouped)
         .draw()?;
-    for (name, color, number) in curves {
+    for (_, color, number) in curves {
         let points = soak.looks.iter().map(|look| (look.minute, number(look))).filter(|(_, y)| y.is_finite());
-        let line = chart.draw_series(LineSeries::new(points, color.stroke_width(2)))?;
-        if !name.is_empty() {
-            let color = *color;
-            line.label(*name).legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], color.stroke_width(2)));
-        }
-    }
-    if curves.len() > 1 {
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperRight)
-            .background_style(WHITE.mix(0.8))
-            .label_font(written(12, INK))
-            .draw()?;
+        chart.draw_series(LineSeries::new(points, color.stroke_width(2)))?;
     }
     Ok(())
 }
