@@ -232,9 +232,9 @@ fn a_soak_is_a_text_and_a_picture() {
     let picture = picture::svg(&soak, "2026-01-01, a <machine>").unwrap();
     let picture = roxmltree::Document::parse(&picture).unwrap();
     let texts: Vec<&str> = picture.descendants().filter_map(|node| node.text()).map(str::trim).collect();
-    for expected in
-        ["resident memory (MiB)", "open descriptors", "latency (microseconds), logarithmic", "2026-01-01, a <machine>"]
-    {
+    let panels = ["resident memory (MiB)", "open descriptors", "latency (microseconds), logarithmic"];
+    let curves = ["without the log's files", "files of the log", "threads", "median", "99 %", "99.9 %"];
+    for expected in panels.iter().chain(&curves).copied().chain(["2026-01-01, a <machine>"]) {
         assert!(texts.contains(&expected), "{expected} is not among {texts:?}");
     }
     soak.verdicts[1].flat = false;
