@@ -20,7 +20,7 @@ use repsec::types::Sequence;
 use rocksdb::{DB, Options, WriteBatch, WriteOptions};
 use tempfile::TempDir;
 
-use crate::store::{Writer, empty, hashed};
+use crate::store::{Writer, empty, encoded};
 use crate::workload::{self, Names};
 
 /// A store to which events are appended.
@@ -43,7 +43,7 @@ impl Ours {
         let first = self.last + 1;
         self.last += count;
         let events = (first..=self.last).map(|sequence| workload::registered(sequence, &names.at(sequence)));
-        let events = hashed(&self.store, events);
+        let events = encoded(&self.store, events);
         let began = Instant::now();
         self.writer.send(events);
         self.writer.wait(Sequence::new(self.last));
@@ -96,7 +96,7 @@ fn recorded(names: &Names, count: u64) -> Vec<Put> {
     // The identity of the store is written with it, and not with every commit.
     puts.lock().expect("nobody panicked").clear();
     let writer = Writer::new(&store);
-    writer.send(hashed(&store, workload::registrations(names, count)));
+    writer.send(encoded(&store, workload::registrations(names, count)));
     writer.wait(Sequence::new(count));
     // What its stop writes belongs to no commit.
     let puts = std::mem::take(&mut *puts.lock().expect("nobody panicked"));

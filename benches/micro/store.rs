@@ -8,9 +8,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use repsec::domain::Event;
 use repsec::log::{
-    Append, CommitSink, Committer, CommitterHandle, CommitterOptions, LogError, NotSent, OpenOptions, Store,
+    Append, CommitSink, Committer, CommitterHandle, CommitterOptions, Encoded, LogError, NotSent, OpenOptions, Store,
 };
-use repsec::types::{EntityHash, Sequence};
+use repsec::types::Sequence;
 use tempfile::TempDir;
 
 /// Events in one message to the committer while a log is filled.
@@ -45,7 +45,7 @@ impl Writer {
     }
 
     /// Hands over events. The lane has room, since nobody sends more before these are durable.
-    pub fn send(&self, events: Vec<(EntityHash, Event)>) {
+    pub fn send(&self, events: Encoded) {
         match self.committer.try_send(Append::Events(events)) {
             Ok(()) => {}
             Err(NotSent::Full(_) | NotSent::Closed(_)) => panic!("the committer takes nothing"),
@@ -63,10 +63,11 @@ impl Writer {
     }
 }
 
-/// Events with their hashes under the store's key.
-pub fn hashed(store: &Store, events: impl Iterator<Item = Event>) -> Vec<(EntityHash, Event)> {
-    let key = store.identity().hash_key;
-    events.map(|event| (key.hash(event.entity.as_str()), event)).collect()
+/// Events in their stored form, with their hashes under the store's key.
+pub fn encoded(store: &Store, events: impl Iterator<Item = Event>) -> Encoded {
+    let (key, mut encoded) = (store.identity().hash_key, Encoded::default());
+    events.for_each(|event| encoded.push(key.hash(event.entity.as_str()), &event));
+    encoded
 }
 
 /// An empty store on disk, and its directory.
@@ -81,12 +82,12 @@ pub fn empty() -> (TempDir, Store) {
 pub fn filled(events: impl Iterator<Item = Event>) -> (TempDir, Store) {
     let (directory, store) = empty();
     let writer = Writer::new(&store);
-    let mut events = events.peekable();
+    let (mut events, mut last) = (events.peekable(), 0);
     while events.peek().is_some() {
-        let message = hashed(&store, events.by_ref().take(MESSAGE_EVENTS));
-        let last = message.last().map_or(Sequence::ZERO, |(_, event)| event.sequence);
+        let message = encoded(&store, events.by_ref().take(MESSAGE_EVENTS));
+        last += message.len() as u64;
         writer.send(message);
-        writer.wait(last);
+        writer.wait(Sequence::new(last));
     }
     writer.stop();
     drop(store);

@@ -136,7 +136,7 @@ impl Run {
             match effect {
                 Effect::Append { hash, event } => {
                     assert_eq!(hash, KEY.hash(event.entity.as_str()));
-                    self.events.push(*event);
+                    self.events.push(event);
                 }
                 Effect::Answer { tag, outcome } => {
                     let (expected, depends_on) = self.expected[tag].take().expect("answered once");

@@ -88,8 +88,8 @@ fn sound() -> &'static Rows {
         let options =
             CommitterOptions { batch_events_max: 2, index_rows: 7, now: || START, ..CommitterOptions::default() };
         let committer = Committer::start(store, options, Nobody).expect("a thread");
-        let hashed = events().into_iter().map(|event| (KEY.hash(event.entity.as_str()), event));
-        committer.try_send(Append::Events(hashed.collect())).expect("room");
+        let encoded = events().iter().map(|event| (KEY.hash(event.entity.as_str()), event)).collect();
+        committer.try_send(Append::Events(encoded)).expect("room");
         let mut writer = SnapshotWriter::new(1, 0);
         let early = events();
         let early = &early[..usize::try_from(SNAPSHOT_AT).expect("small")];

@@ -57,7 +57,7 @@ pub enum Effect<T> {
         /// The entity's hash, for the index.
         hash: EntityHash,
         /// What happened.
-        event: Box<Event>,
+        event: Event,
     },
     /// Give this answer.
     Answer {
@@ -238,7 +238,7 @@ impl<T: Copy> Engine<T> {
             Change::Registered { .. } => Outcome::Registered { entity, sequence, time, replayed: false },
             Change::Removed => Outcome::Removed { entity, sequence, time, replayed: false },
         };
-        effects.push(Effect::Append { hash, event: Box::new(event) });
+        effects.push(Effect::Append { hash, event });
         self.answer(tag, sequence, outcome, effects);
     }
 

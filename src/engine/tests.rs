@@ -381,7 +381,7 @@ fn check(
         match effect {
             Effect::Append { hash, event } => {
                 prop_assert_eq!(hash, KEY.hash(event.entity.as_str()));
-                events.push(*event);
+                events.push(event);
             }
             Effect::Answer { tag, mut outcome } => {
                 let tag = usize::try_from(tag).unwrap();

@@ -6,7 +6,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use crate::domain::{Change, Event};
-use crate::types::{Attributes, Entity, EntityHash, HashKey, Kind, Nonce, Once, Principal, Sequence, Timestamp};
+use crate::log::Encoded;
+use crate::types::{Attributes, Entity, HashKey, Kind, Nonce, Once, Principal, Sequence, Timestamp};
 
 /// The key under which tests hash entities of arbitrary histories.
 pub(super) const KEY: HashKey = HashKey::new([5; 16]);
@@ -87,6 +88,6 @@ pub(super) fn plain_history(count: u64) -> Vec<Event> {
 }
 
 /// The events as the shards hand them over.
-pub(super) fn hashed(key: &HashKey, events: &[Event]) -> Vec<(EntityHash, Event)> {
-    events.iter().map(|event| (key.hash(event.entity.as_str()), event.clone())).collect()
+pub(super) fn encoded(key: &HashKey, events: &[Event]) -> Encoded {
+    events.iter().map(|event| (key.hash(event.entity.as_str()), event)).collect()
 }

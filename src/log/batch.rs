@@ -23,9 +23,10 @@
 use crate::domain::Event;
 use crate::types::{Sequence, Timestamp};
 
+use super::encoded::Part;
 use super::fields::{Fields, Malformed, SEAL_BYTES, seal, unseal};
 use super::identity::LogId;
-use super::schema::{StoredEvent, encode_event, read_event};
+use super::schema::{StoredEvent, read_event};
 
 const MAGIC: [u8; 4] = *b"RSLB";
 const VERSION: u16 = 1;
@@ -67,14 +68,15 @@ pub struct BatchHead {
 /// # Errors
 /// When there are no events or more than [`BATCH_EVENTS_LIMIT`], when their sequences are not dense from
 /// `head.first`, or when they fill 4 GiB.
-pub fn encode_batch<'a>(
-    head: &BatchHead,
-    events: impl ExactSizeIterator<Item = &'a Event>,
-    into: &mut Vec<u8>,
-) -> Result<BatchDigest, Malformed> {
-    let count = events.len();
+pub fn encode_batch(head: &BatchHead, events: Part<'_>, into: &mut Vec<u8>) -> Result<BatchDigest, Malformed> {
+    let count = events.each.len();
     if count == 0 || count > BATCH_EVENTS_LIMIT {
         return Err(Malformed("a batch has no events or too many"));
+    }
+    let dense =
+        events.each.iter().zip(head.first.value()..).all(|(placed, expected)| placed.sequence.value() == expected);
+    if !dense {
+        return Err(Malformed("a batch's events are not dense"));
     }
     let start = into.len();
     into.extend_from_slice(&MAGIC);
@@ -85,33 +87,16 @@ pub fn encode_batch<'a>(
     into.extend_from_slice(&head.first.value().to_le_bytes());
     into.extend_from_slice(&head.committed.unix_ms().to_le_bytes());
     into.extend_from_slice(&head.previous.0);
-    into.extend_from_slice(&[0; 4]);
-    let ends_at = into.len();
-    into.resize(ends_at + 4 * count, 0);
-    let events_at = into.len();
-    let mut expected = head.first;
-    for (index, event) in events.enumerate() {
-        if event.sequence != expected {
-            return Err(Malformed("a batch's events are not dense"));
-        }
-        encode_event(event, into)?;
-        let end = narrow(into.len() - events_at)?;
-        put_u32(into, ends_at + 4 * index, end);
-        expected = expected.next();
+    into.extend_from_slice(&narrow(4 * count + events.bytes.len())?.to_le_bytes());
+    for end in events.ends() {
+        into.extend_from_slice(&narrow(end)?.to_le_bytes());
     }
-    let payload_bytes = narrow(into.len() - ends_at)?;
-    put_u32(into, ends_at - 4, payload_bytes);
+    into.extend_from_slice(events.bytes);
     Ok(BatchDigest(seal(into, start)))
 }
 
 fn narrow(length: usize) -> Result<u32, Malformed> {
     u32::try_from(length).map_err(|_| Malformed("a batch is too long"))
-}
-
-fn put_u32(bytes: &mut [u8], at: usize, value: u32) {
-    if let Some(place) = bytes.get_mut(at..at + 4) {
-        place.copy_from_slice(&value.to_le_bytes());
-    }
 }
 
 /// A stored batch whose checksum and structure hold.

@@ -16,11 +16,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 
-use crate::domain::Event;
-use crate::types::{EntityHash, Sequence, Timestamp};
+use crate::types::{Sequence, Timestamp};
 
 use super::access::AccessBlock;
 use super::batch::{BATCH_EVENTS_LIMIT, BatchHead, encode_batch};
+use super::encoded::Encoded;
 use super::index::{Row, row};
 use super::key::{access_key, log_key};
 use super::snapshot::{SnapshotChunk, SnapshotEnd};
@@ -36,8 +36,8 @@ pub use stepped::{LaneEnd, SteppedCommitter};
 /// What a shard hands to the committer.
 #[derive(Debug)]
 pub enum Append {
-    /// Events with their places and times, and the hashes of their entities.
-    Events(Vec<(EntityHash, Event)>),
+    /// Events with their places and times.
+    Events(Encoded),
     /// A block of the access journal.
     Access(AccessBlock),
     /// A part of a snapshot.
@@ -313,9 +313,7 @@ impl<S: CommitSink> Work<S> {
     fn take(&mut self, append: Append) -> Result<(), LogError> {
         let gathered = match append {
             Append::Events(events) => {
-                for (hash, event) in events {
-                    self.arrivals.push(hash, event)?;
-                }
+                self.arrivals.push(&events)?;
                 Gathered::Waiting
             }
             Append::Access(block) => {
@@ -360,26 +358,26 @@ impl<S: CommitSink> Work<S> {
         if let Some(marker) = complete {
             self.sink.snapshot_complete(marker.snapshot, marker.start);
         }
+        self.arrivals.reuse(events);
         Ok(())
     }
 
     /// Adds the batches of these events and the new head to what is written next, and gathers their index.
-    fn add_events(&mut self, events: &[(EntityHash, Event)], now: Timestamp) -> Result<Head, LogError> {
+    fn add_events(&mut self, events: &Encoded, now: Timestamp) -> Result<Head, LogError> {
         let mut head = self.head;
-        for part in events.chunks(self.options.batch_events_max) {
-            let Some((_, last)) = part.last() else { continue };
+        for part in events.parts(self.options.batch_events_max) {
+            let Some(last) = part.each.last() else { continue };
             let first = head.last.next();
             let committed = now.max(head.committed).max(last.time);
             let batch_head =
                 BatchHead { log_id: self.store.identity().log_id, first, committed, previous: head.digest };
-            let events = part.iter().map(|(_, event)| event);
-            let encode = |into: &mut Vec<u8>| encode_batch(&batch_head, events, into);
+            let encode = |into: &mut Vec<u8>| encode_batch(&batch_head, part, into);
             let digest = self
                 .writes
                 .put_with(Area::Log, &log_key(first), encode)
                 .map_err(|why| LogError::OutOfOrder { sequence: first, what: why.0 })?;
-            for (position, (hash, event)) in (0_u16..).zip(part) {
-                self.rows.push(row(*hash, event.sequence, position));
+            for (position, placed) in (0_u16..).zip(part.each) {
+                self.rows.push(row(placed.hash, placed.sequence, position));
             }
             head = Head { last: last.sequence, last_time: last.time, committed, batches: head.batches + 1, digest };
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use crate::domain::{Event, Named};
 use crate::types::{Entity, EntityHash, Sequence, Timestamp};
 
-use super::arbitrary::hashed;
+use super::arbitrary::encoded;
 use super::memory::MemoryLog;
 use super::writes::{Area, Scan, Write, Writes};
 use super::{Append, CommitSink, Committer, CommitterHandle, CommitterOptions, Log, LogError, Store, Visit};
@@ -137,8 +137,8 @@ pub(super) fn send(committer: &CommitterHandle, append: Append) {
 /// Commits these events in messages of `message_events` and waits until that is done.
 pub(super) fn commit(store: &Store, events: &[Event], message_events: usize, options: CommitterOptions) {
     let (committer, _) = start(store, options);
-    for part in hashed(&store.identity().hash_key, events).chunks(message_events) {
-        send(&committer, Append::Events(part.to_vec()));
+    for part in events.chunks(message_events) {
+        send(&committer, Append::Events(encoded(&store.identity().hash_key, part)));
     }
     assert_eq!(committer.stop(), Ok(events.last().map_or(Sequence::ZERO, |event| event.sequence)));
 }

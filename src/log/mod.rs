@@ -29,6 +29,7 @@ mod battery;
 mod chain;
 mod closing;
 pub mod committer;
+pub mod encoded;
 pub mod error;
 pub mod fields;
 #[cfg(test)]
@@ -57,6 +58,7 @@ pub use batch::BatchDigest;
 pub use committer::{
     Append, CommitSink, Committer, CommitterHandle, CommitterOptions, Lane, LaneEnd, NotSent, SteppedCommitter,
 };
+pub use encoded::Encoded;
 pub use error::LogError;
 pub use identity::{Identity, LogId};
 pub use pool::{Question, ReadJob, ReaderPool, Reading, SteppedReaders};

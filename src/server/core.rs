@@ -14,7 +14,7 @@ use crate::domain::{Asked, Claim, Command, Lookups, Outcome, Request, Unavailabl
 use crate::engine::{Effect, Engine, Input};
 use crate::faces::repsec::{self, Session};
 use crate::faces::{Face, Record};
-use crate::log::{AccessBlock, Append, Lane, NotSent, ReaderPool};
+use crate::log::{AccessBlock, Append, Encoded, Lane, NotSent, ReaderPool};
 use crate::runtime::Inbox;
 use crate::types::{Principal, Sequence, Timestamp};
 use crate::wire::json::Parser;
@@ -294,10 +294,12 @@ impl Core {
         if let Some(brain) = self.brain.borrow_mut().as_mut() {
             work(&mut brain.engine, &mut effects);
         }
-        let mut events = Vec::new();
+        let mut events = Encoded::default();
+        let appended = effects.iter().filter(|effect| matches!(effect, Effect::Append { .. })).count();
+        events.reserve(appended);
         for effect in effects.drain(..) {
             match effect {
-                Effect::Append { hash, event } => events.push((hash, *event)),
+                Effect::Append { hash, event } => events.push(hash, &event),
                 Effect::Answer { tag, outcome } => self.answer(tag, outcome),
                 Effect::Read { tag, command, up_to } => self.read_history(tag, *command, up_to),
             }
@@ -307,7 +309,7 @@ impl Core {
             let mut appends = self.appends.borrow_mut();
             // One message to the committer for all that was decided since the last flush.
             match appends.back_mut() {
-                Some(Append::Events(gathered)) => gathered.append(&mut events),
+                Some(Append::Events(gathered)) => gathered.append(events),
                 _ => appends.push_back(Append::Events(events)),
             }
         }

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::log::arbitrary::histories;
+use crate::log::Encoded;
+use crate::log::arbitrary::{KEY, encoded, histories};
 
 fn head(first: u64) -> BatchHead {
     BatchHead {
@@ -14,9 +15,15 @@ fn head(first: u64) -> BatchHead {
     }
 }
 
+/// Appends a batch of all these.
+fn encode(first: u64, events: &[Event], into: &mut Vec<u8>) -> Result<BatchDigest, Malformed> {
+    let events = encoded(&KEY, events);
+    encode_batch(&head(first), events.parts(usize::MAX).next().unwrap(), into)
+}
+
 fn stored(first: u64, events: &[Event]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    encode_batch(&head(first), events.iter(), &mut bytes).unwrap();
+    encode(first, events, &mut bytes).unwrap();
     bytes
 }
 
@@ -33,7 +40,7 @@ proptest! {
     #[test]
     fn reading_is_the_inverse_of_encoding(events in histories(1..20), before in 0..20_usize) {
         let mut bytes = vec![1; before];
-        let digest = encode_batch(&head(1), events.iter(), &mut bytes).unwrap();
+        let digest = encode(1, &events, &mut bytes).unwrap();
         let batch = Batch::read(&bytes[before..]).unwrap();
         prop_assert_eq!(batch.head(), &head(1));
         prop_assert_eq!(batch.digest(), digest);
@@ -110,9 +117,9 @@ fn broken_structure_is_refused_even_under_a_checksum_that_holds() {
 fn only_dense_events_make_a_batch() {
     let events = crate::log::arbitrary::plain_history(3);
     let mut into = Vec::new();
-    assert!(encode_batch(&head(1), [].iter(), &mut into).is_err());
-    assert!(encode_batch(&head(2), events.iter(), &mut into).is_err());
-    assert!(encode_batch(&head(1), [&events[0], &events[2]].into_iter(), &mut into).is_err());
+    assert!(Encoded::default().parts(1).next().is_none());
+    assert!(encode(2, &events, &mut into).is_err());
+    assert!(encode(1, &[events[0].clone(), events[2].clone()], &mut into).is_err());
 }
 
 /// The form is pinned: the header byte by byte, and the digest over all of it.

@@ -3,15 +3,17 @@
 use proptest::prelude::*;
 
 use super::super::access::AccessRecord;
-use super::super::arbitrary::{hashed, histories, plain_history};
+use super::super::arbitrary::{encoded, histories, plain_history};
 use super::super::fixtures::{FaultInjector, Listener, Told, commit, content, early, replayed, send, small, start};
 use super::super::key::read_access_key;
 use super::super::snapshot::{SnapshotEntry, SnapshotWriter};
 use super::*;
+use crate::domain::Event;
 use crate::types::{EntityHash, Kind};
 
-fn parts(store: &Store, events: &[Event]) -> Vec<(EntityHash, Event)> {
-    hashed(&store.identity().hash_key, events)
+/// A message with these events.
+fn message(store: &Store, events: &[Event]) -> Append {
+    Append::Events(encoded(&store.identity().hash_key, events))
 }
 
 proptest! {
@@ -37,9 +39,8 @@ proptest! {
         let events = plain_history(60);
         let store = Store::in_memory().unwrap();
         let (committer, listener) = start(&store, small());
-        let hashed = parts(&store, &events);
-        for message in order {
-            send(&committer, Append::Events(hashed[message * 3..message * 3 + 3].to_vec()));
+        for number in order {
+            send(&committer, message(&store, &events[number * 3..number * 3 + 3]));
         }
         prop_assert_eq!(committer.stop(), Ok(Sequence::new(60)));
         prop_assert_eq!(replayed(&store), Ok(events));
@@ -62,14 +63,14 @@ proptest! {
         let store = Store::in_memory().unwrap();
         let listener = Listener::default();
         let mut committer = SteppedCommitter::new(store.clone(), small(), listener.clone(), 0).unwrap();
-        let mut hashed = parts(&store, &events);
+        let mut arriving = events.clone();
         // An event that never arrives: nothing behind it is written.
         let whole = gap.map_or(events.len(), |gap| gap.min(events.len()));
-        if whole < hashed.len() {
-            hashed.remove(whole);
+        if whole < arriving.len() {
+            arriving.remove(whole);
         }
-        for (message, commits) in hashed.chunks(message_events).zip(commits) {
-            committer.take(Append::Events(message.to_vec())).unwrap();
+        for (some, commits) in arriving.chunks(message_events).zip(commits) {
+            committer.take(message(&store, some)).unwrap();
             (0..commits).for_each(|_| committer.commit().unwrap());
         }
         prop_assert_eq!(committer.finish(), Ok(Sequence::new(whole as u64)));
@@ -89,9 +90,9 @@ proptest! {
         // The index is written at the end, so that no thread of its own tries to write while the committer fails.
         let options = CommitterOptions { index_rows: usize::MAX, ..small() };
         let (committer, listener) = start(&store, options);
-        for part in parts(&store, &events).chunks(4) {
+        for part in events.chunks(4) {
             // After the failure the lane is closed.
-            let _ = committer.try_send(Append::Events(part.to_vec()));
+            let _ = committer.try_send(message(&store, part));
         }
         let outcome = committer.stop();
         let told = listener.told();
@@ -121,9 +122,9 @@ proptest! {
 fn what_has_a_gap_before_it_is_not_committed() {
     let store = Store::in_memory().unwrap();
     let (committer, listener) = start(&store, small());
-    let events = parts(&store, &plain_history(5));
-    send(&committer, Append::Events(events[3..].to_vec()));
-    send(&committer, Append::Events(events[..2].to_vec()));
+    let events = plain_history(5);
+    send(&committer, message(&store, &events[3..]));
+    send(&committer, message(&store, &events[..2]));
     assert_eq!(committer.stop(), Ok(Sequence::new(2)));
     assert_eq!(replayed(&store).unwrap().len(), 2);
     assert_eq!(listener.told().last(), Some(&Told::Durable(2)));
@@ -133,9 +134,9 @@ fn what_has_a_gap_before_it_is_not_committed() {
 fn a_place_that_is_taken_ends_all_writing() {
     let store = Store::in_memory().unwrap();
     let (committer, listener) = start(&store, small());
-    let events = parts(&store, &plain_history(2));
-    send(&committer, Append::Events(events.clone()));
-    send(&committer, Append::Events(events));
+    let events = plain_history(2);
+    send(&committer, message(&store, &events));
+    send(&committer, message(&store, &events));
     let error = LogError::OutOfOrder { sequence: Sequence::new(1), what: "its place is taken" };
     assert_eq!(committer.stop(), Err(error.clone()));
     assert_eq!(listener.told().last(), Some(&Told::Failed(error)));
@@ -220,12 +221,12 @@ fn shard_part(snapshot: u64, shard: u16, start: u64, highest: u64) -> Vec<Append
 fn a_snapshot_counts_when_all_shards_sent_all_and_its_events_are_durable() {
     let store = Store::in_memory().unwrap();
     let (committer, listener) = start(&store, CommitterOptions { commit_events_max: 100, ..small() });
-    let events = parts(&store, &plain_history(10));
-    send(&committer, Append::Events(events[..5].to_vec()));
+    let events = plain_history(10);
+    send(&committer, message(&store, &events[..5]));
     shard_part(3, 0, 4, 5).into_iter().chain(shard_part(3, 1, 2, 8)).for_each(|append| send(&committer, append));
     // The copy of shard 1 holds event 8, which is not durable yet.
-    send(&committer, Append::Events(events[5..7].to_vec()));
-    send(&committer, Append::Events(events[7..].to_vec()));
+    send(&committer, message(&store, &events[5..7]));
+    send(&committer, message(&store, &events[7..]));
     assert_eq!(committer.stop(), Ok(Sequence::new(10)));
     let told = listener.told();
     let complete = told.iter().position(|told| *told == Told::SnapshotComplete(3, 2)).unwrap();
@@ -245,7 +246,7 @@ fn a_snapshot_counts_when_all_shards_sent_all_and_its_events_are_durable() {
 fn a_snapshot_that_ends_beyond_the_log_never_counts() {
     let store = Store::in_memory().unwrap();
     let (committer, listener) = start(&store, small());
-    send(&committer, Append::Events(parts(&store, &plain_history(5))));
+    send(&committer, message(&store, &plain_history(5)));
     shard_part(3, 0, 4, 5).into_iter().chain(shard_part(3, 1, 2, 6)).for_each(|append| send(&committer, append));
     committer.stop().unwrap();
     assert!(!listener.told().iter().any(|told| matches!(told, Told::SnapshotComplete(..))));
@@ -256,7 +257,7 @@ fn a_snapshot_that_ends_beyond_the_log_never_counts() {
 fn a_snapshot_is_abandoned_for_a_newer_one_and_for_a_missing_chunk() {
     let store = Store::in_memory().unwrap();
     let (committer, listener) = start(&store, small());
-    send(&committer, Append::Events(parts(&store, &plain_history(5))));
+    send(&committer, message(&store, &plain_history(5)));
     shard_part(3, 0, 1, 1).into_iter().for_each(|append| send(&committer, append));
     shard_part(4, 0, 1, 1).into_iter().for_each(|append| send(&committer, append));
     // Too late for the older one.

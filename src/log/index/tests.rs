@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::arbitrary::{hashed, histories, plain_history};
+use super::super::arbitrary::{encoded, histories, plain_history};
 use super::super::fixtures::{FaultInjector, Told, commit, content, named, small, start, tamper};
 use super::super::{Append, CommitterOptions, History, OpenOptions, Write};
 use super::*;
@@ -68,8 +68,8 @@ proptest! {
         let store = Store::with_log(Box::new(faults.clone())).unwrap();
         let events = plain_history(60);
         let (committer, listener) = start(&store, CommitterOptions { index_rows: 4, ..small() });
-        for part in hashed(&store.identity().hash_key, &events).chunks(4) {
-            let _ = committer.try_send(Append::Events(part.to_vec()));
+        for part in events.chunks(4) {
+            let _ = committer.try_send(Append::Events(encoded(&store.identity().hash_key, part)));
         }
         let outcome = committer.stop();
         let told = listener.told();

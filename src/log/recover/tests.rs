@@ -91,10 +91,10 @@ proptest! {
         let copied_at = || begun + later.next().map_or(0, |later| later.index(events.len() - begun + 1));
         let appends = snapshot(&store, 1, &events, begun as u64, copied_at);
         let (committer, _) = start(&store, small());
-        let hashed = super::super::arbitrary::hashed(&store.identity().hash_key, &events);
-        send(&committer, Append::Events(hashed[..begun].to_vec()));
+        let encoded = |events: &[Event]| super::super::arbitrary::encoded(&store.identity().hash_key, events);
+        send(&committer, Append::Events(encoded(&events[..begun])));
         appends.into_iter().for_each(|append| send(&committer, append));
-        send(&committer, Append::Events(hashed[begun..].to_vec()));
+        send(&committer, Append::Events(encoded(&events[begun..])));
         committer.stop().unwrap();
 
         let (state, recovery) = recovered(&store).unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::super::access::AccessRecord;
-use super::super::arbitrary::{histories, plain_history};
+use super::super::arbitrary::{encoded, histories, plain_history};
 use super::super::batch::encode_batch;
 use super::super::fields::{SEAL_BYTES, seal};
 use super::super::fixtures::{content, delete, early, holding, send, small, start, tamper};
@@ -100,7 +100,8 @@ proptest! {
             held.iter_mut().filter(|event| event.sequence == place).for_each(|event| {
                 event.time = Timestamp::from_unix_ms(late);
             });
-            encode_batch(batch.head(), held.iter(), &mut forged).unwrap();
+            let held = encoded(&store.identity().hash_key, &held);
+            encode_batch(batch.head(), held.parts(usize::MAX).next().unwrap(), &mut forged).unwrap();
         }
         tamper(&store, Area::Log, Write::Put { key, value: &forged });
         let found = findings(&store);
