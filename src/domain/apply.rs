@@ -1,35 +1,36 @@
 //! The standing that an event leaves.
 
-use crate::types::{HashKey, Kind, Sequence, Timestamp};
+use crate::types::{Fingerprint, HashKey, Kind, Sequence, Timestamp};
 
 use super::{Change, Event, Standing};
 
 /// The standing of `event.entity` after `event`, under the store's key. A function of the event alone: each event
 /// carries all that remains of an entity after it, so a snapshot may overlap the tail that is applied to it.
 pub fn apply(event: &Event, key: HashKey) -> Standing<'_> {
-    let began = match &event.change {
-        Change::Registered { attributes } => Some((event.principal.name(), attributes.as_str())),
+    let attributes = match &event.change {
+        Change::Registered { attributes } => key.fingerprint(attributes.as_str()),
         Change::Removed => None,
     };
-    standing_after(event.sequence, event.time, event.entity.kind().clone(), began, key)
+    apply_known(event, attributes)
+}
+
+/// The same where the fingerprint of the attributes is known already; `None` where there are none.
+pub fn apply_known(event: &Event, attributes: Option<Fingerprint>) -> Standing<'_> {
+    let began = match event.change {
+        Change::Registered { .. } => Some((event.principal.name(), attributes)),
+        Change::Removed => None,
+    };
+    standing_after(event.sequence, event.time, event.entity.kind().clone(), began)
 }
 
 /// The same from the parts of an event: its place and time, the kind of the entity, and with what a life began, if that
-/// is what happened: the name of the principal, and the stored text of the attributes.
+/// is what happened: the name of the principal, and the fingerprint of the attributes.
 pub fn standing_after<'a>(
     sequence: Sequence,
     time: Timestamp,
     kind: Kind,
-    began: Option<(&'a str, &str)>,
-    key: HashKey,
+    began: Option<(&'a str, Option<Fingerprint>)>,
 ) -> Standing<'a> {
     let (registrant, attributes) = began.unwrap_or_default();
-    Standing {
-        kind,
-        registered: began.is_some(),
-        sequence,
-        updated: time,
-        registrant,
-        attributes: key.fingerprint(attributes),
-    }
+    Standing { kind, registered: began.is_some(), sequence, updated: time, registrant, attributes }
 }

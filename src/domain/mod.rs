@@ -15,7 +15,7 @@ pub mod outcome;
 pub mod refusal;
 pub mod standing;
 
-pub use apply::{apply, standing_after};
+pub use apply::{apply, apply_known, standing_after};
 pub use command::{Asked, At, Claim, Command, Named, Order, Page, Request};
 pub use decide::{Context, Decision, decide, decide_claim};
 pub use event::{Change, Event};

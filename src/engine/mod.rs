@@ -21,11 +21,11 @@ use sha2::Digest as _;
 
 use crate::domain::{
     Asked, At, Change, Command, Context, Decision, Event, Lookups, Named, Outcome, Refusal, Request, Unavailable,
-    apply, decide,
+    apply_known, decide,
 };
-use crate::projection::{Claimed, Current, Nonces};
+use crate::projection::{Claimed, Current, Nonces, Repeatable};
 use crate::types::limits::REPLAY_WINDOW_S;
-use crate::types::{Entity, EntityHash, Once, Sequence, Timestamp};
+use crate::types::{Entity, EntityHash, Fingerprint, HashKey, Kind, Once, Sequence, Timestamp};
 
 use pending::Pending;
 pub use sequencer::Sequencer;
@@ -87,12 +87,14 @@ pub struct Engine<T> {
     pending: Pending<T>,
     durable: Sequence,
     failed: bool,
+    /// The nonces of the commands that are taken together; kept for its memory.
+    names: Vec<Option<u128>>,
 }
 
 impl<T: Copy> Engine<T> {
     /// A shard with these entities, for a log that is durable up to `durable`.
     pub fn new(table: Current, durable: Sequence, nonces: Arc<Nonces>, sequencer: Arc<Sequencer>) -> Engine<T> {
-        Engine { table, nonces, sequencer, pending: Pending::default(), durable, failed: false }
+        Engine { table, nonces, sequencer, pending: Pending::default(), durable, failed: false, names: Vec::new() }
     }
 
     /// The entities.
@@ -114,9 +116,18 @@ impl<T: Copy> Engine<T> {
                 Asked::Many(_) | Asked::Each(_) => None,
             }));
         }
-        for (tag, asked) in questions.drain(..) {
-            self.step(now, Input::Asked { tag, asked }, effects);
+        let mut names = std::mem::take(&mut self.names);
+        names.extend(questions.iter().map(|(_, asked)| match asked {
+            Asked::One(request) => self.name_of_nonce(request).inspect(|name| self.nonces.prefetch(*name)),
+            Asked::Many(_) | Asked::Each(_) => None,
+        }));
+        for ((tag, asked), name) in questions.drain(..).zip(names.drain(..)) {
+            match asked {
+                Asked::One(request) if !self.failed => self.one(now, tag, *request, name, effects),
+                asked => self.step(now, Input::Asked { tag, asked }, effects),
+            }
         }
+        self.names = names;
     }
 
     /// Takes one input and appends what is to be done about it to `effects`, in the order in which it is to be done.
@@ -129,7 +140,10 @@ impl<T: Copy> Engine<T> {
                 };
                 effects.push(Effect::Answer { tag, outcome });
             }
-            Input::Asked { tag, asked: Asked::One(request) } => self.one(now, tag, *request, effects),
+            Input::Asked { tag, asked: Asked::One(request) } => {
+                let name = self.name_of_nonce(&request);
+                self.one(now, tag, *request, name, effects);
+            }
             Input::Asked { tag, asked: Asked::Many(mut lookups) } => {
                 let saw = self.table.look_up(&mut lookups);
                 self.answer(tag, saw, Outcome::VerifiedMany(lookups), effects);
@@ -146,8 +160,15 @@ impl<T: Copy> Engine<T> {
         }
     }
 
-    fn one(&mut self, now: Timestamp, tag: T, request: Request, effects: &mut Vec<Effect<T>>) {
-        let claimed = match self.claim(now, &request) {
+    /// Under what the nonce of a command is known that has one.
+    fn name_of_nonce(&self, request: &Request) -> Option<u128> {
+        let once = request.once.as_ref()?;
+        Some(self.nonces.name(request.principal.name(), once.nonce.as_str()))
+    }
+
+    fn one(&mut self, now: Timestamp, tag: T, request: Request, nonce: Option<u128>, effects: &mut Vec<Effect<T>>) {
+        let what = repeatable(&request.command, self.table.key());
+        let claimed = match self.claim(now, &request, nonce, what) {
             Ok(claimed) => claimed,
             Err((outcome, depends_on)) => return self.answer(tag, depends_on, outcome, effects),
         };
@@ -162,7 +183,10 @@ impl<T: Copy> Engine<T> {
             self.nonces.release(nonce);
         }
         match decision {
-            Decision::Happens => self.happens(now, tag, request, kind, claimed, effects),
+            Decision::Happens => {
+                let attributes = what.and_then(Repeatable::attributes);
+                self.happens(now, tag, request, kind, attributes, claimed, effects);
+            }
             Decision::Answers(verified) => self.answer(tag, saw, Outcome::Verified(verified), effects),
             Decision::Refused(refusal) => self.answer(tag, saw, Outcome::Refused(refusal), effects),
             Decision::ReadHistory => {
@@ -177,15 +201,21 @@ impl<T: Copy> Engine<T> {
         }
     }
 
-    /// Claims the nonce of a command that has one. `Ok(Some)`: it is fresh, under this name. `Err`: the command ends
-    /// here, with this outcome, which depends on this event.
-    fn claim(&self, now: Timestamp, request: &Request) -> Result<Option<u128>, (Outcome, Sequence)> {
-        let Some(once) = &request.once else { return Ok(None) };
-        let Some(fingerprint) = self.nonces.fingerprint(&request.command) else { return Ok(None) };
+    /// Claims the nonce of a command that has one. `Ok(Some)`: it is fresh. `Err`: the command ends here, with this
+    /// outcome, which depends on this event.
+    fn claim(
+        &self,
+        now: Timestamp,
+        request: &Request,
+        nonce: Option<u128>,
+        what: Option<Repeatable>,
+    ) -> Result<Option<u128>, (Outcome, Sequence)> {
+        let (Some(once), Some(nonce), Some(what)) = (&request.once, nonce, what) else { return Ok(None) };
+        let Named { hash, entity } = request.command.subject();
+        let fingerprint = self.nonces.fingerprint(*hash, entity.kind(), what);
         if is_stale(now, once) {
             return Err((Outcome::Refused(Refusal::StaleTimestamp { now }), Sequence::ZERO));
         }
-        let nonce = self.nonces.name(request.principal.name(), once.nonce.as_str());
         match self.nonces.claim(nonce, fingerprint, once.made, now) {
             Claimed::Fresh => Ok(Some(nonce)),
             // Who is told of the other use must not be told of what a crash could undo.
@@ -213,7 +243,8 @@ impl<T: Copy> Engine<T> {
         now: Timestamp,
         tag: T,
         request: Request,
-        kind: Option<crate::types::Kind>,
+        kind: Option<Kind>,
+        attributes: Option<Fingerprint>,
         claimed: Option<u128>,
         effects: &mut Vec<Effect<T>>,
     ) {
@@ -229,7 +260,7 @@ impl<T: Copy> Engine<T> {
             _ => entity,
         };
         let event = Event { sequence, time, principal, once, entity, change };
-        self.table.put(hash, event.entity.as_str(), &apply(&event, self.table.key()));
+        self.table.put(hash, event.entity.as_str(), &apply_known(&event, attributes));
         if let Some(nonce) = claimed {
             self.nonces.settle(nonce, sequence, time);
         }
@@ -268,6 +299,15 @@ fn failed(outcome: Outcome) -> Outcome {
             Outcome::VerifiedEach(lookups)
         }
         _ => Outcome::Unavailable(Unavailable::Failed),
+    }
+}
+
+/// What a command does that may take effect but once; `None` for one that changes nothing.
+fn repeatable(command: &Command, key: HashKey) -> Option<Repeatable> {
+    match command {
+        Command::Register { attributes, .. } => Some(Repeatable::Registers(key.fingerprint(attributes.as_str()))),
+        Command::Remove { .. } => Some(Repeatable::Removes),
+        Command::Verify { .. } | Command::Audit { .. } => None,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use proptest::prelude::*;
 
 use super::*;
+use crate::domain::apply;
 use crate::domain::{Claim, Found, Verified};
 use crate::types::{Attributes, HashKey, Kind, Nonce, Principal};
 

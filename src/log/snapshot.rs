@@ -4,7 +4,7 @@
 //! standing after an event is a function of the event alone: recovery loads the copies and applies every event since
 //! the copying began, and it does not matter that some of them had taken effect in the copy already.
 //!
-//! A chunk on disk: version 1, zero byte, shard (u16), number within the shard (u32), snapshot (u64), count of records
+//! A chunk on disk: version 2, zero byte, shard (u16), number within the shard (u32), snapshot (u64), count of records
 //! (u32), records, BLAKE3 of everything before. A record begins with its tag: 1 is an entity, 2 a nonce. Which
 //! snapshot is complete says the marker in the meta area, which is written last.
 
@@ -14,7 +14,8 @@ use crate::types::{EntityHash, Fingerprint, Kind, Sequence, Timestamp};
 use super::fields::{Fields, Malformed, put_text, put_varint, seal, unseal};
 use super::writes::{Area, Writes};
 
-const VERSION: u8 = 1;
+const CHUNK_VERSION: u8 = 2;
+const MARKER_VERSION: u8 = 1;
 const HEADER_BYTES: usize = 20;
 const ENTITY: u8 = 1;
 const NONCE: u8 = 2;
@@ -67,9 +68,9 @@ impl<'a> SnapshotEntry<'a> {
 /// A nonce that must be remembered (P8), by the names under which the engine remembers it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SnapshotNonce {
-    /// The keyed hash of principal and nonce: 96 bits.
+    /// What stands for principal and nonce: 96 bits.
     pub nonce: u128,
-    /// The keyed hash of the command.
+    /// What stands for the command.
     pub fingerprint: u64,
     /// The place of the event that answered it.
     pub sequence: Sequence,
@@ -183,7 +184,7 @@ impl SnapshotWriter {
             return None;
         }
         let mut taken = SnapshotChunk { bytes: std::mem::take(&mut self.chunk.bytes), ..self.chunk };
-        let mut header = vec![VERSION, 0];
+        let mut header = vec![CHUNK_VERSION, 0];
         header.extend_from_slice(&taken.shard.to_le_bytes());
         header.extend_from_slice(&self.chunks.to_le_bytes());
         header.extend_from_slice(&taken.snapshot.to_le_bytes());
@@ -214,7 +215,7 @@ impl SnapshotWriter {
 pub(super) fn read_chunk(snapshot: u64, bytes: &[u8], visit: &mut dyn FnMut(Record<'_>)) -> Result<u64, Malformed> {
     let (covered, _) = unseal(bytes)?;
     let mut fields = Fields::of(covered);
-    if fields.u8()? != VERSION || fields.u8()? != 0 {
+    if fields.u8()? != CHUNK_VERSION || fields.u8()? != 0 {
         return Err(Malformed("its version is unknown"));
     }
     fields.u16()?;
@@ -280,7 +281,7 @@ impl Marker {
     pub(super) const KEY: &[u8] = MARKER;
 
     pub(super) fn put(&self, writes: &mut Writes) {
-        let mut bytes = vec![VERSION];
+        let mut bytes = vec![MARKER_VERSION];
         bytes.extend_from_slice(&self.snapshot.to_le_bytes());
         bytes.extend_from_slice(&self.start.value().to_le_bytes());
         bytes.extend_from_slice(&self.chunks.to_le_bytes());
@@ -292,7 +293,7 @@ impl Marker {
     pub(super) fn read(bytes: &[u8]) -> Result<Marker, Malformed> {
         let (covered, _) = unseal(bytes)?;
         let mut fields = Fields::of(covered);
-        if fields.u8()? != VERSION {
+        if fields.u8()? != MARKER_VERSION {
             return Err(Malformed("its version is unknown"));
         }
         let (snapshot, start) = (fields.u64()?, Sequence::new(fields.u64()?));

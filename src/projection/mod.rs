@@ -13,5 +13,5 @@ mod record;
 pub mod state_hash;
 
 pub use current::{Current, Walk};
-pub use nonces::{Claimed, Nonces, Remembered, STRIPES, Used};
+pub use nonces::{Claimed, Nonces, Remembered, Repeatable, STRIPES, Used};
 pub use state_hash::{StateHash, StateSum};

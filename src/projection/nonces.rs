@@ -8,13 +8,19 @@
 
 use std::sync::PoisonError;
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
-
-use crate::domain::Command;
 use crate::sync::{Mutex, MutexGuard};
 use crate::types::limits::REPLAY_WINDOW_S;
-use crate::types::{HashKey, Kind, Sequence, Timestamp};
+use crate::types::{EntityHash, Fingerprint, HashKey, Kind, Sequence, Timestamp};
+
+use super::prefetch::prefetch;
+use stripe::Stripe;
+use uses::Use;
+
+// By their paths, since `tools/model` compiles this file as its own.
+#[path = "nonces/stripe.rs"]
+mod stripe;
+#[path = "nonces/uses.rs"]
+mod uses;
 
 /// Parts of the memory with a lock each, so that shards seldom wait for each other.
 pub const STRIPES: usize = 64;
@@ -26,12 +32,12 @@ const REMEMBERED_MS: u64 = (2 * REPLAY_WINDOW_S + 1) * 1000;
 /// A nonce is known by 96 bits of a keyed hash: with 20 million remembered, the next one meets one of them by chance
 /// with a probability of 2^-71.
 const NAME_MASK: u128 = (1 << 96) - 1;
-/// Places of the table that are looked at with each nonce: all of them in the time in which a quarter is filled.
+/// In the fingerprint of a removal, the place of what is registered; no code of a kind.
+const REMOVES: u64 = 0xFF;
+/// Uses that are looked at with each nonce, so that those which are over become fewer.
 const SWEPT: usize = 4;
 /// The same where there is no room: what is over must make some.
 const SWEPT_WHEN_FULL: usize = 64;
-/// A table gives memory back when it could hold this many times more.
-const SPARSE: usize = 8;
 
 /// What uses of nonces are remembered.
 pub struct Nonces {
@@ -40,122 +46,18 @@ pub struct Nonces {
     stripe_entries_max: usize,
 }
 
-#[derive(Default)]
-struct Stripe {
-    uses: HashTable<Use>,
-    /// No use that was forgotten is younger. Zero: none was.
-    forgotten: Timestamp,
-    /// Where the looking for what may be forgotten goes on.
-    hand: usize,
-}
-
-/// One use, in 32 bytes: there are as many as changes in ten minutes.
-#[derive(Clone, Copy)]
-struct Use {
-    /// The name's 96 bits.
-    name: [u8; 12],
-    fingerprint: [u8; 8],
-    /// Zero while the command is being decided.
-    sequence: [u8; 6],
-    time_ms: [u8; 6],
-}
-
-const _: () = assert!(size_of::<Use>() == 32);
-
-impl Use {
-    fn new(seen: &Remembered) -> Use {
-        let Remembered { nonce, fingerprint, sequence, time } = seen;
-        let mut known = Use {
-            name: front(&nonce.to_le_bytes()),
-            fingerprint: fingerprint.to_le_bytes(),
-            sequence: [0; 6],
-            time_ms: [0; 6],
-        };
-        known.settle(*sequence, *time);
-        known
-    }
-
-    fn settle(&mut self, sequence: Sequence, time: Timestamp) {
-        self.sequence = front(&sequence.value().to_le_bytes());
-        self.time_ms = front(&time.unix_ms().to_le_bytes());
-    }
-
-    fn remembered(&self) -> Remembered {
-        Remembered {
-            nonce: wide(&self.name),
-            fingerprint: u64::from_le_bytes(self.fingerprint),
-            sequence: Sequence::new(narrow(wide(&self.sequence))),
-            time: Timestamp::from_unix_ms(narrow(wide(&self.time_ms))),
-        }
-    }
-
-    fn is_named(&self, nonce: u128) -> bool {
-        wide(&self.name) == nonce
-    }
-
-    /// Where the table looks for it.
-    fn bits(&self) -> u64 {
-        bits(wide(&self.name))
-    }
-}
-
 /// Whether nothing that was used then can be repeated acceptably any more, unless the clock is set back.
 fn is_over(used: Timestamp, now: Timestamp) -> bool {
     used.unix_ms() + REMEMBERED_MS < now.unix_ms()
-}
-
-/// The names in the memory are hashes under a secret key already, so they are spread as they are. The stripe is chosen
-/// by other bits.
-fn bits(nonce: u128) -> u64 {
-    narrow(nonce >> 32)
-}
-
-fn front<const N: usize>(bytes: &[u8]) -> [u8; N] {
-    bytes.first_chunk().copied().unwrap_or([0; N])
-}
-
-fn wide(bytes: &[u8]) -> u128 {
-    let mut wide = [0; 16];
-    wide[..bytes.len()].copy_from_slice(bytes);
-    u128::from_le_bytes(wide)
-}
-
-#[allow(clippy::cast_possible_truncation, reason = "the low half is meant")]
-fn narrow(number: u128) -> u64 {
-    number as u64
-}
-
-/// A number in decimal digits, without a heap.
-struct Decimal {
-    digits: [u8; 20],
-    begin: usize,
-}
-
-impl Decimal {
-    fn of(mut number: usize) -> Decimal {
-        let (mut digits, mut begin) = ([b'0'; 20], 20);
-        loop {
-            begin -= 1;
-            digits[begin] = b'0' + u8::try_from(number % 10).unwrap_or(0);
-            number /= 10;
-            if number == 0 {
-                return Decimal { digits, begin };
-            }
-        }
-    }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.digits[self.begin..]).unwrap_or_default()
-    }
 }
 
 /// One remembered use, as it stands in a snapshot. Without a place in the log it is no use, but says that none that was
 /// forgotten of the stripe in which it would be is younger than its time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Remembered {
-    /// Keyed hash of principal and nonce: 96 bits.
+    /// What stands for principal and nonce: 96 bits.
     pub nonce: u128,
-    /// Keyed hash of the command.
+    /// What stands for the command.
     pub fingerprint: u64,
     /// The event that the command made.
     pub sequence: Sequence,
@@ -177,16 +79,35 @@ pub struct Used<'a> {
     pub principal: &'a str,
     /// The nonce.
     pub nonce: &'a str,
-    /// The canonical text of the entity.
-    pub entity: &'a str,
+    /// The hash of the entity.
+    pub entity: EntityHash,
     /// Its kind.
     pub kind: &'a Kind,
-    /// The attributes that were registered; `None` for a removal.
-    pub attributes: Option<&'a str>,
+    /// What happened to it.
+    pub what: Repeatable,
     /// The place of the event.
     pub sequence: Sequence,
     /// Its time.
     pub time: Timestamp,
+}
+
+/// What a command that may be repeated does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Repeatable {
+    /// It registers an entity with the attributes of this fingerprint.
+    Registers(Option<Fingerprint>),
+    /// It removes an entity.
+    Removes,
+}
+
+impl Repeatable {
+    /// The fingerprint of the attributes that it registers; `None` where there are none.
+    pub fn attributes(self) -> Option<Fingerprint> {
+        match self {
+            Repeatable::Registers(attributes) => attributes,
+            Repeatable::Removes => None,
+        }
+    }
 }
 
 /// What was known of a nonce when a command claimed it.
@@ -219,45 +140,43 @@ impl Nonces {
         Nonces { key, stripes, stripe_entries_max: entries_max.div_ceil(STRIPES).max(1) }
     }
 
-    /// The name of a principal's nonce in this memory.
+    /// The name of a principal's nonce in this memory. Snapshots keep it, so it never changes.
     pub fn name(&self, principal: &str, nonce: &str) -> u128 {
-        // The principal's length before it keeps ("ab", "c") and ("a", "bc") apart.
-        self.hash_of(&[Decimal::of(principal.len()).as_str(), ":", principal, nonce]) & NAME_MASK
+        let hash_of = |text| u128::from_be_bytes(self.key.hash(text).to_be_bytes());
+        let principal = if principal.is_empty() { 0 } else { hash_of(principal) };
+        // Turned, so that it matters which of the two a text is.
+        (hash_of(nonce) ^ principal.rotate_left(u64::BITS)) & NAME_MASK
     }
 
-    /// What makes two commands the same: verb, entity, kind and attributes; not `ts`, which a retry may renew.
-    /// `None` for a command that changes nothing.
-    pub fn fingerprint(&self, command: &Command) -> Option<u64> {
-        match command {
-            Command::Register { subject, attributes } => {
-                Some(self.print(subject.entity.kind(), subject.entity.as_str(), attributes.as_str()))
+    /// What makes two commands the same: what they do, the entity, its kind and attributes; not `ts`, which a retry may
+    /// renew. `what` MUST be what the command does. Snapshots keep it, so it never changes.
+    pub fn fingerprint(&self, entity: EntityHash, kind: &Kind, what: Repeatable) -> u64 {
+        // Each part is a keyed hash already, by a function of its own, or a number that tells few cases apart.
+        let what = match (what, kind) {
+            // A removal leaves the kind out: the command does not name it, the event does.
+            (Repeatable::Removes, _) => REMOVES,
+            (Repeatable::Registers(attributes), kind) => {
+                let kind = match kind {
+                    Kind::Extension(name) => self.key.hash(name).table_bits(),
+                    closed => u64::from(closed.code()),
+                };
+                kind ^ attributes.map_or(0, |attributes| u64::from_le_bytes(attributes.to_le_bytes()))
             }
-            Command::Remove { subject } => Some(self.print_removal(subject.entity.as_str())),
-            Command::Verify { .. } | Command::Audit { .. } => None,
-        }
+        };
+        entity.front() ^ what
     }
 
-    /// A removal's fingerprint leaves the kind out: the command does not name it, the event does.
-    fn print_removal(&self, entity: &str) -> u64 {
-        narrow(self.hash_of(&["-", entity]))
-    }
-
-    fn print(&self, kind: &Kind, entity: &str, attributes: &str) -> u64 {
-        let length = Decimal::of(entity.len());
-        narrow(self.hash_of(&["+", kind.name(), " ", length.as_str(), ":", entity, attributes]))
-    }
-
-    /// The keyed hash of these texts, one behind the other. Snapshots keep it, so what is hashed never changes.
-    fn hash_of(&self, texts: &[&str]) -> u128 {
-        u128::from_be_bytes(self.key.hash_joined(texts).to_be_bytes())
+    /// Asks for the memory that claiming this nonce needs, so that it is at hand right after.
+    pub fn prefetch(&self, nonce: u128) {
+        self.stripe(nonce).prefetch(nonce);
     }
 
     /// Claims a nonce for a command, both by the names above. The command says that it was made at `made`, which MUST
     /// not lie further ahead of `now` than the replay window.
     pub fn claim(&self, nonce: u128, fingerprint: u64, made: Timestamp, now: Timestamp) -> Claimed {
         let mut stripe = self.stripe(nonce);
-        let full = stripe.uses.len() >= self.stripe_entries_max;
-        stripe.forget(now, if full { SWEPT_WHEN_FULL } else { SWEPT });
+        let full = stripe.len() >= self.stripe_entries_max;
+        stripe.forget(now, if full { SWEPT_WHEN_FULL } else { SWEPT }, full);
         let known = stripe.find(nonce).map(Use::remembered);
         if let Some(known) = known.filter(|known| known.is_over(now)) {
             stripe.forgotten = stripe.forgotten.max(known.time);
@@ -270,7 +189,7 @@ impl Nonces {
                 Claimed::Other { sequence: Some(known.sequence).filter(|sequence| *sequence != Sequence::ZERO) }
             }
             None if stripe.may_have_forgotten(made) => Claimed::Forgotten,
-            None if stripe.uses.len() >= self.stripe_entries_max => Claimed::Full,
+            None if stripe.len() >= self.stripe_entries_max => Claimed::Full,
             None => {
                 stripe.put(&Remembered { nonce, fingerprint, sequence: Sequence::ZERO, time: now });
                 Claimed::Fresh
@@ -280,18 +199,14 @@ impl Nonces {
 
     /// Notes the event that the claiming command made.
     pub fn settle(&self, nonce: u128, sequence: Sequence, time: Timestamp) {
-        let mut stripe = self.stripe(nonce);
-        if let Some(known) = stripe.uses.find_mut(bits(nonce), |known| known.is_named(nonce)) {
+        if let Some(known) = self.stripe(nonce).find_mut(nonce) {
             known.settle(sequence, time);
         }
     }
 
     /// Gives a nonce back: its command was denied and changed nothing.
     pub fn release(&self, nonce: u128) {
-        let mut stripe = self.stripe(nonce);
-        if let Ok(entry) = stripe.uses.find_entry(bits(nonce), |known| known.is_named(nonce)) {
-            entry.remove();
-        }
+        self.stripe(nonce).take(nonce);
     }
 
     /// Remembers the use that an event of the log records, as seen from `now`.
@@ -299,10 +214,7 @@ impl Nonces {
         if is_over(used.time, now) {
             return;
         }
-        let fingerprint = match used.attributes {
-            Some(attributes) => self.print(used.kind, used.entity, attributes),
-            None => self.print_removal(used.entity),
-        };
+        let fingerprint = self.fingerprint(used.entity, used.kind, used.what);
         let nonce = self.name(used.principal, used.nonce);
         self.remember(Remembered { nonce, fingerprint, sequence: used.sequence, time: used.time }, now);
     }
@@ -342,59 +254,12 @@ impl Nonces {
             let (nonce, sequence, time) = (stripe as u128, Sequence::ZERO, found.forgotten);
             visitor(Remembered { nonce, fingerprint: 0, sequence, time });
         }
-        found.uses.iter().map(Use::remembered).filter(|seen| seen.sequence != Sequence::ZERO).for_each(visitor);
+        found.uses().map(Use::remembered).filter(|seen| seen.sequence != Sequence::ZERO).for_each(visitor);
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "the low bits are meant")]
     fn stripe(&self, nonce: u128) -> MutexGuard<'_, Stripe> {
         lock(&self.stripes[nonce as usize % STRIPES])
-    }
-}
-
-impl Stripe {
-    fn find(&self, nonce: u128) -> Option<&Use> {
-        self.uses.find(bits(nonce), |known| known.is_named(nonce))
-    }
-
-    /// Whether a command that was made then may be one whose use of its nonce was forgotten. Where it was made no earlier
-    /// than the clock allows, and the clock was never set back, it is not.
-    fn may_have_forgotten(&self, made: Timestamp) -> bool {
-        self.forgotten > Timestamp::ZERO && made.unix_s() <= self.forgotten.unix_s() + REPLAY_WINDOW_S
-    }
-
-    /// Notes a use, also where an older one of the same nonce is still there.
-    fn put(&mut self, seen: &Remembered) {
-        let same = |known: &Use| known.is_named(seen.nonce);
-        match self.uses.entry(bits(seen.nonce), same, Use::bits) {
-            Entry::Occupied(mut entry) => *entry.get_mut() = Use::new(seen),
-            Entry::Vacant(entry) => drop(entry.insert(Use::new(seen))),
-        }
-    }
-
-    /// Looks at a few uses, in turn, and forgets those that are over. With each nonce that comes some are looked at, so
-    /// that the table holds few that are over, and needs no order to find them by.
-    fn forget(&mut self, now: Timestamp, uses: usize) {
-        for _ in 0..uses.min(self.uses.num_buckets()) {
-            self.hand += 1;
-            if self.hand >= self.uses.num_buckets() {
-                self.hand = 0;
-                self.give_back();
-            }
-            if let Ok(entry) = self.uses.get_bucket_entry(self.hand) {
-                let seen = entry.get().remembered();
-                if seen.is_over(now) {
-                    entry.remove();
-                    self.forgotten = self.forgotten.max(seen.time);
-                }
-            }
-        }
-    }
-
-    /// Gives memory back that a burst took.
-    fn give_back(&mut self) {
-        if self.uses.len() * SPARSE < self.uses.capacity() {
-            self.uses.shrink_to(self.uses.len() * 2, Use::bits);
-        }
     }
 }
 

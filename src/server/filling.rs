@@ -5,7 +5,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 
 use crate::domain::{Standing, standing_after};
 use crate::log::{SnapshotEntry, StoredEvent};
-use crate::projection::{Current, Nonces, Used};
+use crate::projection::{Current, Nonces, Repeatable, Used};
 use crate::types::{EntityHash, Fingerprint, Kind, Sequence, Timestamp};
 
 /// Pieces of state that travel together: enough that handing them over costs little for each.
@@ -162,12 +162,13 @@ fn apply(table: &mut Current, nonces: &Nonces, now: Timestamp, mut texts: &str, 
             let Happened { hash, kind, sequence, time, .. } = event;
             let entity = cut(&mut texts, event.entity_bytes);
             let (principal, nonce) = (cut(&mut texts, event.actor_bytes), cut(&mut texts, event.nonce_bytes));
-            let attributes = event.attributes_bytes.map(|bytes| cut(&mut texts, bytes));
+            let attributes = event.attributes_bytes.map(|bytes| table.key().fingerprint(cut(&mut texts, bytes)));
             let began = attributes.map(|attributes| (principal, attributes));
-            table.put(*hash, entity, &standing_after(*sequence, *time, kind.clone(), began, table.key()));
+            table.put(*hash, entity, &standing_after(*sequence, *time, kind.clone(), began));
             if !nonce.is_empty() {
-                let (sequence, time) = (*sequence, *time);
-                nonces.apply(&Used { principal, nonce, entity, kind, attributes, sequence, time }, now);
+                let (entity, sequence, time) = (*hash, *sequence, *time);
+                let what = attributes.map_or(Repeatable::Removes, Repeatable::Registers);
+                nonces.apply(&Used { principal, nonce, entity, kind, what, sequence, time }, now);
             }
         }
     }

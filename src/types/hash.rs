@@ -1,10 +1,8 @@
 //! The keyed hash of an entity: its place in the AUDIT index, in the tables, and among the shards. And the keyed
 //! fingerprint of attributes, which stands in memory for them.
 
-use std::hash::Hasher as _;
-
 use siphasher::sip::SipHasher24;
-use siphasher::sip128::{Hasher128 as _, SipHasher13};
+use siphasher::sip128::SipHasher13;
 
 /// The random key of a store. It keeps peers from choosing names that collide, and never leaves the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,13 +48,6 @@ impl HashKey {
     /// The hash of the bytes of a canonical text.
     pub fn hash_bytes(&self, canonical: &[u8]) -> EntityHash {
         EntityHash(SipHasher13::new_with_key(&self.0).hash(canonical).into())
-    }
-
-    /// The hash of these texts as if they were one.
-    pub fn hash_joined(&self, texts: &[&str]) -> EntityHash {
-        let mut hasher = SipHasher13::new_with_key(&self.0);
-        texts.iter().for_each(|text| hasher.write(text.as_bytes()));
-        EntityHash(hasher.finish128().into())
     }
 
     /// The fingerprint of the stored text of [`Attributes`](super::Attributes); `None` where there are none.
@@ -111,18 +102,7 @@ impl EntityHash {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    proptest! {
-        #[test]
-        fn where_texts_are_cut_does_not_matter(texts in prop::collection::vec(".{0,20}", 0..6)) {
-            let parts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            let key = HashKey::new([7; 16]);
-            prop_assert_eq!(key.hash_joined(&parts), key.hash(&texts.concat()));
-        }
-    }
 
     /// The hash decides what is on disk, so its values are pinned for good. They agree with an implementation
     /// written from the description of SipHash, which gives the published vector of SipHash-2-4-128.

@@ -13,7 +13,7 @@ use repsec::log::{
     Append, CommitSink, CommitterOptions, LaneEnd, LogError, ReadJob, ReaderPool, Reading, Recovered, Span,
     SteppedCommitter, SteppedReaders, Store,
 };
-use repsec::projection::{Current, Nonces, Remembered, StateHash, Used};
+use repsec::projection::{Current, Nonces, Remembered, Repeatable, StateHash, Used};
 use repsec::server::{Answers, SteppedConnection, SteppedCores, SteppedOptions};
 use repsec::types::{HashKey, Principal, Sequence};
 
@@ -535,9 +535,11 @@ fn take_in(recovered: Recovered<'_>, tables: &mut [Current], nonces: &Nonces, ke
                 let used = Used {
                     principal: event.actor,
                     nonce: event.nonce,
-                    entity: event.entity,
+                    entity: hash,
                     kind: &event.kind,
-                    attributes: event.attributes,
+                    what: event
+                        .attributes
+                        .map_or(Repeatable::Removes, |text| Repeatable::Registers(key.fingerprint(text))),
                     sequence: event.sequence,
                     time: event.time,
                 };

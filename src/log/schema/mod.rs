@@ -50,8 +50,8 @@ impl<'a> StoredEvent<'a> {
 
     /// What [`apply`](crate::domain::apply()) makes of the event that was stored.
     pub fn standing(&self, key: HashKey) -> Standing<'a> {
-        let began = self.attributes.map(|attributes| (self.actor, attributes));
-        standing_after(self.sequence, self.time, self.kind.clone(), began, key)
+        let began = self.attributes.map(|attributes| (self.actor, key.fingerprint(attributes)));
+        standing_after(self.sequence, self.time, self.kind.clone(), began)
     }
 
     /// The event that was stored.

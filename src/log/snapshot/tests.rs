@@ -108,7 +108,7 @@ proptest! {
 
     #[test]
     fn a_forger_never_causes_a_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-        let mut chunk = vec![1, 0, 2, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0];
+        let mut chunk = vec![2, 0, 2, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0];
         chunk.append(&mut bytes);
         seal(&mut chunk, 0);
         let _ = read_chunk(5, &chunk, &mut |_| ());
@@ -139,7 +139,7 @@ fn stored_form_is_pinned() {
     let mut writer = SnapshotWriter::new(5, 2);
     writer.entry(&entry());
     let bytes = writer.take_chunk().unwrap().bytes;
-    let mut expected = vec![1, 0, 2, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1];
+    let mut expected = vec![2, 0, 2, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1];
     expected.extend_from_slice(&[0xaa; 16]);
     expected.extend_from_slice(&[255, 3, 0xac, 2, 1, 1, b't', 1, b'r']);
     expected.extend_from_slice(&[0xbb; 8]);

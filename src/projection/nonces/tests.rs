@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::Named;
-use crate::types::{Attributes, Entity, Nonce, Principal};
+use crate::types::{Nonce, Principal};
 
 const KEY: HashKey = HashKey::new([5; 16]);
 
@@ -14,10 +13,8 @@ fn at(second: u64) -> Timestamp {
     Timestamp::from_unix_s(1_000_000 + second)
 }
 
-fn register(name: &str, attributes: &str) -> Command {
-    let entity = Entity::parse(name).unwrap();
-    let subject = Named { hash: KEY.hash(entity.as_str()), entity };
-    Command::Register { subject, attributes: Attributes::from_canonical(attributes) }
+fn registers(attributes: &str) -> Repeatable {
+    Repeatable::Registers(KEY.fingerprint(attributes))
 }
 
 #[test]
@@ -25,8 +22,9 @@ fn a_nonce_belongs_to_the_command_that_used_it() {
     let nonces = Nonces::new(KEY, 1000);
     let nonce = Nonce::parse("0123456789abcdef01234567").unwrap();
     let name = nonces.name(Principal::Anonymous.name(), nonce.as_str());
-    let print = nonces.fingerprint(&register("a.example", "")).unwrap();
-    let other = nonces.fingerprint(&register("a.example", "{\"a\":1}")).unwrap();
+    let entity = KEY.hash("a.example");
+    let print = nonces.fingerprint(entity, &Kind::Domain, registers(""));
+    let other = nonces.fingerprint(entity, &Kind::Domain, registers("{\"a\":1}"));
 
     assert_eq!(nonces.claim(name, print, at(0), at(0)), Claimed::Fresh);
     assert_eq!(
@@ -54,20 +52,19 @@ fn a_nonce_belongs_to_the_command_that_used_it() {
 fn the_log_gives_the_memory_back() {
     let nonces = Nonces::new(KEY, 1000);
     let nonce = Nonce::parse("0123456789abcdef01234567").unwrap();
-    let command = register("a.example", "{\"a\":1}");
-    let Command::Register { subject, attributes } = command.clone() else { unreachable!() };
+    let (entity, what) = (KEY.hash("a.example"), registers("{\"a\":1}"));
     let used = Used {
         principal: "bob",
         nonce: nonce.as_str(),
-        entity: subject.entity.as_str(),
-        kind: subject.entity.kind(),
-        attributes: Some(attributes.as_str()),
+        entity,
+        kind: &Kind::Domain,
+        what,
         sequence: Sequence::new(9),
         time: at(10),
     };
     nonces.apply(&used, at(20));
     let name = nonces.name("bob", nonce.as_str());
-    let print = nonces.fingerprint(&command).unwrap();
+    let print = nonces.fingerprint(entity, &Kind::Domain, what);
     let known = Claimed::Same { sequence: Sequence::new(9), time: at(10) };
     assert_eq!(nonces.claim(name, print, at(30), at(30)), known);
 
@@ -75,15 +72,63 @@ fn the_log_gives_the_memory_back() {
     (0..STRIPES).for_each(|stripe| nonces.visit(stripe, &mut |seen| copy.remember(seen, at(40))));
     assert_eq!(copy.claim(name, print, at(40), at(40)), known, "a snapshot gives it back too");
 
-    let removal = Command::Remove { subject: subject.clone() };
-    let print = nonces.fingerprint(&removal).unwrap();
-    let removed = Used { sequence: Sequence::new(10), attributes: None, ..used };
+    // Who asks for a removal need not know the kind.
+    let print = nonces.fingerprint(entity, &Kind::Userid, Repeatable::Removes);
+    let removed = Used { sequence: Sequence::new(10), what: Repeatable::Removes, ..used };
     let fresh = Nonces::new(KEY, 1000);
     fresh.apply(&removed, at(20));
     assert_eq!(fresh.claim(name, print, at(30), at(30)), Claimed::Same { sequence: Sequence::new(10), time: at(10) });
     let late = Nonces::new(KEY, 1000);
     late.apply(&removed, at(612));
     assert_eq!(late.claim(name, print, at(612), at(612)), Claimed::Fresh, "what is too old is not remembered");
+}
+
+/// Snapshots keep names and fingerprints, so they are pinned. They agree with a computation from the hashes that are
+/// pinned elsewhere: of "x" as text, of "x-a" as kind, and so on.
+#[test]
+fn what_snapshots_keep_is_pinned() {
+    let nonces = Nonces::new(KEY, 1000);
+    let wide = |text| u128::from_be_bytes(KEY.hash(text).to_be_bytes());
+    let low = |number| number & ((1_u128 << 96) - 1);
+    assert_eq!(nonces.name("", "n"), low(wide("n")));
+    let turned = wide("p") << 64 | wide("p") >> 64;
+    assert_eq!(nonces.name("p", "n"), low(wide("n") ^ turned));
+
+    let (entity, front) = (KEY.hash("e"), KEY.hash("e").front());
+    let print = |kind, what| nonces.fingerprint(entity, &kind, what);
+    let extension = || Kind::Extension("x-a".into());
+    let attributes = u64::from_le_bytes(KEY.fingerprint("{\"a\":1}").unwrap().to_le_bytes());
+    assert_eq!(print(Kind::Domain, registers("")), front ^ u64::from(Kind::Domain.code()));
+    assert_eq!(print(Kind::Domain, registers("{\"a\":1}")), front ^ u64::from(Kind::Domain.code()) ^ attributes);
+    assert_eq!(print(extension(), registers("")), front ^ KEY.hash("x-a").table_bits());
+    assert_eq!(print(extension(), Repeatable::Removes), front ^ 255);
+}
+
+proptest! {
+    /// Also where a text stands in another's place, or is the same as another.
+    #[test]
+    fn what_differs_has_another_name(
+        texts in prop::collection::vec("[a-c]{0,2}", 4),
+        entities in prop::collection::vec("x-[ab]|e", 2),
+        whats in prop::collection::vec((0..4_usize, "x-[ab]|[{]\"a\":[12][}]|"), 2),
+    ) {
+        let nonces = Nonces::new(KEY, 1000);
+        let [p, n, q, m] = [0, 1, 2, 3].map(|at: usize| texts[at].as_str());
+        prop_assert_eq!(nonces.name(p, n) == nonces.name(q, m), (p, n) == (q, m));
+
+        let asked: Vec<_> = entities.iter().zip(&whats).map(|(entity, (kind, attributes))| {
+            let kind = match kind {
+                0 => Some(Kind::Domain),
+                1 => Some(Kind::Userid),
+                2 => Some(Kind::Extension(entity.as_str().into())),
+                _ => None,
+            };
+            let what = kind.as_ref().map_or(Repeatable::Removes, |_| registers(attributes));
+            let print = nonces.fingerprint(KEY.hash(entity), kind.as_ref().unwrap_or(&Kind::Url), what);
+            (print, (entity, kind, what))
+        }).collect();
+        prop_assert_eq!(asked[0].0 == asked[1].0, asked[0].1 == asked[1].1);
+    }
 }
 
 #[test]
@@ -226,7 +271,7 @@ fn what_is_over_does_not_stay() {
         (0..STRIPES).for_each(|stripe| nonces.visit(stripe, &mut |_| count += 1));
         count
     };
-    let name = |number| nonces.hash_of(&[&u64::to_string(&number)]) & NAME_MASK;
+    let name = |number| nonces.name("", &u64::to_string(&number));
     for number in 0..2000 * EACH_SECOND {
         nonces.claim(name(number), 1, at(number / EACH_SECOND), at(number / EACH_SECOND));
         nonces.settle(name(number), Sequence::new(1), at(number / EACH_SECOND));
@@ -253,4 +298,81 @@ fn memory_is_bounded() {
     }
     assert_eq!(full, 1000 - 64);
     assert_eq!(nonces.claim(5000, 1, at(700), at(700)), Claimed::Fresh, "forgetting makes room");
+}
+
+proptest! {
+    /// A stripe against a plain map, whatever is given back, set back, or moved behind the others, where many names have
+    /// the same place in the index.
+    #[test]
+    fn nothing_leaves_a_stripe_before_it_is_over(
+        moves in prop::collection::vec((0..60_u128, prop::sample::select(vec![0, 1, 7, u64::from(u32::MAX)]), -700..900_i64, 0..6_u8), 1..400),
+    ) {
+        let mut stripe = Stripe::default();
+        let mut model: BTreeMap<u128, Timestamp> = BTreeMap::new();
+        let mut second = 10_000_u64;
+        for (number, (nonce, tag, passed, what)) in (1..).zip(moves) {
+            let nonce = u128::from(tag) << 32 | nonce;
+            match what {
+                0 => {
+                    second = second.saturating_add_signed(passed);
+                    let (forgotten, now) = (stripe.forgotten, at(second));
+                    stripe.forget(now, 4, number % 3 == 0);
+                    let left: Vec<_> = model.keys().copied().filter(|nonce| stripe.find(*nonce).is_none()).collect();
+                    for nonce in &left {
+                        let time = model.remove(nonce).unwrap();
+                        prop_assert!(super::is_over(time, now), "{nonce} of {time:?} left at {now:?}");
+                        prop_assert!(stripe.forgotten >= time);
+                    }
+                    prop_assert!(!left.is_empty() || stripe.forgotten == forgotten);
+                }
+                1 => {
+                    stripe.take(nonce);
+                    model.remove(&nonce);
+                }
+                _ => {
+                    let seen = Remembered { nonce, fingerprint: number, sequence: Sequence::new(number), time: at(second) };
+                    stripe.put(&seen);
+                    model.insert(nonce, at(second));
+                    prop_assert_eq!(stripe.find(nonce).map(Use::remembered), Some(seen));
+                }
+            }
+            prop_assert_eq!(stripe.len(), model.len());
+            let there: BTreeMap<_, _> = stripe.uses().map(Use::remembered).map(|seen| (seen.nonce, seen.time)).collect();
+            prop_assert_eq!(&there, &model);
+            prop_assert!(model.keys().all(|nonce| stripe.find(*nonce).is_some_and(|known| known.is_named(*nonce))));
+            prop_assert!(stripe.find(nonce ^ 1 << 90).is_none());
+        }
+    }
+}
+
+/// Commands that are denied give their nonces back one after the other, however many there are.
+#[test]
+fn what_is_given_back_takes_no_memory() {
+    let mut stripe = Stripe::default();
+    let seen = |nonce| Remembered { nonce, fingerprint: 1, sequence: Sequence::ZERO, time: at(5) };
+    stripe.put(&seen(1 << 32));
+    let empty = stripe.bytes();
+    for nonce in 2..100_000_u128 {
+        stripe.put(&seen(nonce << 32 | nonce));
+        stripe.take(nonce << 32 | nonce);
+    }
+    assert_eq!((stripe.len(), stripe.bytes()), (1, empty));
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "too much for an interpreter")]
+fn a_nonce_takes_little_memory() {
+    let mut stripe = Stripe::default();
+    for number in 0..200_000_u64 {
+        let nonce = u128::from(number.wrapping_mul(0x9E37_79B9_7F4A_7C15)) << 20;
+        stripe.put(&Remembered { nonce, fingerprint: 1, sequence: Sequence::new(1), time: at(number / 1000) });
+        if number > 10_000 {
+            let each = stripe.bytes() / stripe.len();
+            assert!((40..=50).contains(&each), "{each} bytes each of {number}");
+        }
+    }
+    while stripe.len() > 0 {
+        stripe.forget(at(10_000), 4, false);
+    }
+    assert!(stripe.bytes() < 4096, "{}", stripe.bytes());
 }

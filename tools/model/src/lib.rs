@@ -14,6 +14,9 @@ pub mod mailbox;
 #[path = "../../../src/projection/nonces.rs"]
 pub mod nonces;
 #[rustfmt::skip]
+#[path = "../../../src/projection/prefetch.rs"]
+mod prefetch;
+#[rustfmt::skip]
 #[path = "../../../src/runtime/progress.rs"]
 pub mod progress;
 #[rustfmt::skip]
@@ -25,4 +28,4 @@ pub use explore::{Found, explore, find};
 
 // The names under which those files know the rest of the product.
 use mailbox::Mesh;
-use repsec::{domain, types};
+use repsec::types;

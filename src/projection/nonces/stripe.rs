@@ -1,0 +1,205 @@
+//! A part of the memory of nonces: the uses in the order in which they came, and an index by which one is found.
+//!
+//! The index is open addressing over buckets of a cache line each. A slot is 32 bits of the nonce's name and the place of
+//! its use. What finds its bucket full goes into the next one. A use that is over leaves its slot behind, which is free
+//! to what comes, and vanishes when the index is built anew.
+
+use crate::types::Timestamp;
+use crate::types::limits::REPLAY_WINDOW_S;
+
+use super::uses::{Use, Uses};
+use super::{Remembered, prefetch};
+
+/// Slots of a bucket.
+const SLOTS: usize = 8;
+/// A slot that was never used: none in which a nonce is looked for lies behind it. No tag is so high.
+const EMPTY: u64 = u64::MAX;
+/// A slot whose use was given back.
+const FREE: u64 = u64::MAX - 1;
+/// Of so many slots at the most this many are not empty; see [`ROOM`].
+const FULL: (usize, usize) = (5, 4);
+/// An index that is built anew has this many slots for each use.
+const ROOM: usize = 2;
+/// One with this many slots for each use is built anew.
+const SPARSE: usize = 16;
+
+/// A line of the cache.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Bucket([u64; SLOTS]);
+
+#[derive(Default)]
+pub(super) struct Stripe {
+    uses: Uses,
+    index: Vec<Bucket>,
+    /// Slots that are not empty.
+    filled: usize,
+    /// No use that was forgotten is younger. Zero: none was.
+    pub(super) forgotten: Timestamp,
+}
+
+impl Stripe {
+    /// How many uses are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.uses.len()
+    }
+
+    /// Bytes held from the allocator.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.uses.bytes() + self.index.capacity() * size_of::<Bucket>()
+    }
+
+    /// All that are remembered.
+    pub(super) fn uses(&self) -> impl Iterator<Item = &Use> {
+        self.uses.iter()
+    }
+
+    /// Asks for the memory that is needed to find this nonce.
+    pub(super) fn prefetch(&self, nonce: u128) {
+        if let Some(bucket) = self.index.get(self.home(tag_of(nonce))) {
+            prefetch(bucket);
+        }
+    }
+
+    /// The use of this nonce.
+    pub(super) fn find(&self, nonce: u128) -> Option<&Use> {
+        self.uses.get(self.place(nonce)?)
+    }
+
+    /// As [`find`](Self::find).
+    pub(super) fn find_mut(&mut self, nonce: u128) -> Option<&mut Use> {
+        self.uses.get_mut(self.place(nonce)?)
+    }
+
+    /// Whether a command that was made then may be one whose use of its nonce was forgotten. Where it was made no earlier
+    /// than the clock allows, and the clock was never set back, it is not.
+    pub(super) fn may_have_forgotten(&self, made: Timestamp) -> bool {
+        self.forgotten > Timestamp::ZERO && made.unix_s() <= self.forgotten.unix_s() + REPLAY_WINDOW_S
+    }
+
+    /// Notes a use, in place of an older one of the same nonce.
+    pub(super) fn put(&mut self, seen: &Remembered) {
+        self.take(seen.nonce);
+        if (self.filled + 1) * FULL.0 > self.index.len() * SLOTS * FULL.1 {
+            self.build();
+        }
+        let place = self.uses.push(Use::new(seen));
+        self.enter(slot_of(tag_of(seen.nonce), place));
+    }
+
+    /// Forgets a use as if it had never been.
+    pub(super) fn take(&mut self, nonce: u128) {
+        if let Some(place) = self.place(nonce) {
+            self.uses.take(place);
+            // The place may be another's next.
+            self.replace(slot_of(tag_of(nonce), place), FREE);
+        }
+    }
+
+    /// Looks at the first few uses, and forgets those that are over. With each nonce that comes some are looked at, so that
+    /// few are kept that are over.
+    ///
+    /// Nearly always the first one is the oldest. It is not where the clock was set back, or where uses came from a
+    /// snapshot: one that is younger than `now`, or any where `all` is set, goes behind the others, so that it keeps
+    /// those from leaving no longer.
+    pub(super) fn forget(&mut self, now: Timestamp, uses: usize, all: bool) {
+        for _ in 0..uses {
+            let Some(first) = self.uses.get(self.uses.first()).copied() else { break };
+            let is_over = first.is_over(now);
+            // One that was given back has a time that never comes.
+            if !(is_over || all || first.time() > now) {
+                break;
+            }
+            self.uses.pop();
+            if is_over {
+                self.forgotten = self.forgotten.max(first.time());
+            } else if !first.is_none() {
+                self.move_behind(first);
+            }
+        }
+        if self.index.len() * SLOTS > SPARSE * self.len().max(SLOTS) {
+            self.build();
+        }
+    }
+
+    /// Puts one that was first behind all others.
+    fn move_behind(&mut self, first: Use) {
+        let tag = tag_of(first.remembered().nonce);
+        let from = self.uses.first().wrapping_sub(1);
+        let place = self.uses.push(first);
+        self.replace(slot_of(tag, from), slot_of(tag, place));
+    }
+
+    fn replace(&mut self, from: u64, to: u64) {
+        let home = self.home(tag_in(from));
+        let (before, behind) = self.index.split_at_mut(home);
+        let mut slots = behind.iter_mut().chain(before).flat_map(|bucket| &mut bucket.0);
+        if let Some(slot) = slots.find(|slot| **slot == from || **slot == EMPTY).filter(|slot| **slot == from) {
+            *slot = to;
+        }
+    }
+
+    /// The place of the use of this nonce.
+    fn place(&self, nonce: u128) -> Option<u32> {
+        let tag = tag_of(nonce);
+        let home = self.home(tag);
+        let buckets = self.index.get(home..)?.iter().chain(self.index.get(..home)?);
+        let slots = buckets.flat_map(|bucket| &bucket.0).copied().take_while(|slot| *slot != EMPTY);
+        let mut places = slots.filter(|slot| tag_in(*slot) == tag).map(place_in);
+        places.find(|place| self.uses.get(*place).is_some_and(|known| known.is_named(nonce)))
+    }
+
+    /// Makes a slot of its own for what is not there. There is one that is empty.
+    fn enter(&mut self, new: u64) {
+        let home = self.home(tag_in(new));
+        let uses = &self.uses;
+        let (before, behind) = self.index.split_at_mut(home);
+        let mut slots = behind.iter_mut().chain(before).flat_map(|bucket| &mut bucket.0);
+        if let Some(free) = slots.find(|slot| **slot >= FREE || !uses.has(place_in(**slot))) {
+            self.filled += usize::from(*free == EMPTY);
+            *free = new;
+        }
+    }
+
+    /// Builds the index anew, with room for as many uses again. They are not looked at for it.
+    fn build(&mut self) {
+        let old = std::mem::take(&mut self.index);
+        let kept = |uses: &Uses, slot: &u64| *slot < FREE && uses.has(place_in(*slot));
+        let slots = || old.iter().flat_map(|bucket| &bucket.0);
+        let count = slots().filter(|slot| kept(&self.uses, slot)).count();
+        self.index = vec![Bucket([EMPTY; SLOTS]); ((count + 1) * ROOM).div_ceil(SLOTS)];
+        self.filled = 0;
+        for slot in slots() {
+            if kept(&self.uses, slot) {
+                self.enter(*slot);
+            }
+        }
+    }
+
+    /// The bucket where the slots with this tag begin.
+    #[allow(clippy::cast_possible_truncation, reason = "below the number of buckets")]
+    fn home(&self, tag: u32) -> usize {
+        ((u64::from(tag) * self.index.len() as u64) >> u32::BITS) as usize
+    }
+}
+
+/// The names in the memory are hashes under a secret key already, so they are spread as they are. The stripe is chosen
+/// by other bits.
+#[allow(clippy::cast_possible_truncation, reason = "these bits are meant")]
+fn tag_of(nonce: u128) -> u32 {
+    ((nonce >> 32) as u32).min(u32::MAX - 1)
+}
+
+fn slot_of(tag: u32, place: u32) -> u64 {
+    u64::from(tag) << u32::BITS | u64::from(place)
+}
+
+fn tag_in(slot: u64) -> u32 {
+    (slot >> u32::BITS) as u32
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the low half is meant")]
+fn place_in(slot: u64) -> u32 {
+    slot as u32
+}
