@@ -8,7 +8,7 @@ use crate::domain::Lookups;
 use crate::types::{Entity, EntityHash};
 use crate::wire::flat::{self, Flat};
 use crate::wire::json::{Number, Value};
-use crate::wire::shape::{Shape, Shaped};
+use crate::wire::shape::{Shape, Spelled};
 
 use super::bulk::{BadName, Gathering, NameResult};
 use super::id::Id;
@@ -63,13 +63,15 @@ impl<'a> Members<'a> {
 pub fn shape_of(message: &[u8]) -> Option<Shape> {
     let mut members = Members::default();
     let end = flat::read(message, message.len(), |name, value| members.take(name, value))?;
-    let entity = members.entity.filter(|_| members.verify && end == message.len())?;
-    let number = match members.id {
-        None => None,
-        Some(Flat::Number(_, spelled)) => Some(spelled),
-        Some(_) => return None,
-    };
-    Shape::of(message, entity, number)
+    let entity = Spelled::Text(members.entity.filter(|_| members.verify && end == message.len())?);
+    match members.id {
+        None => Shape::of(message, &[entity]),
+        Some(Flat::Number(_, digits)) => {
+            let id = Spelled::Number(digits);
+            Shape::of(message, &[entity, id]).or_else(|| Shape::of(message, &[id, entity]))
+        }
+        Some(_) => None,
+    }
 }
 
 /// Reads the message that begins with the first byte and ends within the first `len`, if it is a VERIFY of one entity of
@@ -83,9 +85,13 @@ pub fn read_one(
     settings: &Settings,
     found: impl FnOnce(EntityHash, &[u8]),
 ) -> Option<(usize, Option<Id>)> {
-    let Shaped { length, text, number } = shape.read(bytes, len.min(settings.limits.message_bytes_max))?;
-    name(text, settings, found)?.ok()?;
-    Some((length, number.map(|number| Id::Number(Number::Unsigned(number)))))
+    let (mut entity, mut id) = (0..0, None);
+    let length = shape.read(bytes, len.min(settings.limits.message_bytes_max), |_, value| match value.number {
+        None => entity = value.place,
+        number => id = number,
+    })?;
+    name(bytes.get(entity)?, settings, found)?.ok()?;
+    Some((length, id.map(|id| Id::Number(Number::Unsigned(id)))))
 }
 
 /// Reads a line that is a VERIFY of many entities, and adds them to `lookups`, of which there are none yet. Where it is

@@ -9,12 +9,13 @@ use crate::domain::{At, Claim, Command, Lookups, Named, Order, Page, Request};
 use crate::types::limits::{ID_BYTES_MAX, INTEGER_MAX};
 use crate::types::{Attributes, Digest, Entity, Kind, Nonce, Once, Principal, Sequence, Timestamp};
 use crate::wire::canonical;
-use crate::wire::flat::{self, Flat};
-use crate::wire::json::{Array, Object, Parser, Value};
+use crate::wire::flat;
+use crate::wire::json::{Array, Parser, Value};
 
 use super::bulk::{BadName, Gathering, NameResult};
 use super::cursor;
 use super::id::Id;
+use super::members::{Member, Members};
 use super::settings::{COMMANDS, Settings};
 use super::status::ErrorCode;
 
@@ -166,14 +167,14 @@ pub fn read(
 
 /// Makes a command of the members of a message of `len` bytes.
 #[inline(always)]
-fn understand(
+pub(super) fn understand(
     members: &Members<'_>,
     len: usize,
     principal: &Principal,
     settings: &Settings,
 ) -> Result<Message, Rejected> {
     let reject = |id, command, fault| Rejected { id, command, fault };
-    let id = match members.id {
+    let id = match members.get(Member::Id) {
         None => None,
         Some(value) => match Id::read(value) {
             Some(id) => Some(id),
@@ -207,90 +208,9 @@ pub fn too_slow(seconds: u64) -> Fault {
     Fault::told(ErrorCode::MessageTimeout, format!("a message that was begun must end within {seconds} s"))
 }
 
-/// The members that some command uses.
-#[derive(Default)]
-struct Members<'a> {
-    command: Option<Value<'a>>,
-    id: Option<Value<'a>>,
-    entity: Option<Value<'a>>,
-    entities: Option<Value<'a>>,
-    kind: Option<Value<'a>>,
-    attributes: Option<Value<'a>>,
-    /// The attributes of a flat message, whose text was found to be canonical.
-    canonical_attributes: Option<&'a str>,
-    digest: Option<Value<'a>>,
-    at: Option<Value<'a>>,
-    ts: Option<Value<'a>>,
-    nonce: Option<Value<'a>>,
-    limit: Option<Value<'a>>,
-    cursor: Option<Value<'a>>,
-    since: Option<Value<'a>>,
-    until: Option<Value<'a>>,
-    order: Option<Value<'a>>,
-}
-
-impl<'a> Members<'a> {
-    fn of(object: Object<'a>) -> Members<'a> {
-        let mut members = Members::default();
-        for (name, value) in object.members() {
-            if let Some(place) = members.place_of(name.as_bytes()) {
-                *place = Some(value);
-            }
-        }
-        members
-    }
-
-    /// Takes a member of a flat message, if it is known and is not there already.
-    #[inline(always)]
-    fn take(&mut self, name: &[u8], value: Flat<'a>) -> bool {
-        let utf8 = |text| std::str::from_utf8(text).ok();
-        if let Flat::Object(text) = value {
-            if name != b"attributes" || self.attributes.is_some() || self.canonical_attributes.is_some() {
-                return false;
-            }
-            self.canonical_attributes = utf8(text);
-            return self.canonical_attributes.is_some();
-        }
-        let canonical = self.canonical_attributes.is_some();
-        match self.place_of(name) {
-            Some(place @ None) => {
-                *place = match value {
-                    Flat::Text(text) => utf8(text).map(Value::Text),
-                    Flat::Number(number, _) => Some(Value::Number(number)),
-                    Flat::Object(_) => None,
-                };
-                place.is_some() && !(canonical && name == b"attributes")
-            }
-            // Unknown, or there already.
-            None | Some(Some(_)) => false,
-        }
-    }
-
-    /// Where the member of this name belongs; `None` for one that no command uses.
-    #[inline(always)]
-    fn place_of(&mut self, name: &[u8]) -> Option<&mut Option<Value<'a>>> {
-        Some(match name {
-            b"command" => &mut self.command,
-            b"entity" => &mut self.entity,
-            b"id" => &mut self.id,
-            b"type" => &mut self.kind,
-            b"attributes" => &mut self.attributes,
-            b"ts" => &mut self.ts,
-            b"nonce" => &mut self.nonce,
-            b"entities" => &mut self.entities,
-            b"digest" => &mut self.digest,
-            b"at" => &mut self.at,
-            b"limit" => &mut self.limit,
-            b"cursor" => &mut self.cursor,
-            b"since" => &mut self.since,
-            b"until" => &mut self.until,
-            b"order" => &mut self.order,
-            _ => return None,
-        })
-    }
-
+impl Members<'_> {
     fn command_kind(&self) -> Result<CommandKind, Fault> {
-        let name = match self.command {
+        let name = match self.get(Member::Command) {
             None => return Err(Fault::missing("command: is missing")),
             Some(Value::Text(name)) => name,
             Some(_) => return Err(Fault::invalid("command: must be a string")),
@@ -305,7 +225,7 @@ impl<'a> Members<'a> {
             ("CAPABILITIES", CommandKind::Capabilities),
         ];
         match kinds.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)) {
-            Some((_, CommandKind::Verify)) if self.entities.is_some() => Ok(CommandKind::VerifyMany),
+            Some((_, CommandKind::Verify)) if self.get(Member::Entities).is_some() => Ok(CommandKind::VerifyMany),
             Some((_, kind)) => Ok(*kind),
             None => {
                 let detail = format!("command: must be one of {}", COMMANDS.join(", "));
@@ -348,12 +268,15 @@ impl<'a> Members<'a> {
     }
 
     fn verify_many(&self, principal: &Principal, settings: &Settings) -> Result<Meaning, Fault> {
-        let alone = [self.entity, self.at, self.attributes, self.digest].iter().all(Option::is_none)
-            && self.canonical_attributes.is_none();
+        let alone =
+            [self.get(Member::Entity), self.get(Member::At), self.get(Member::Attributes), self.get(Member::Digest)]
+                .iter()
+                .all(Option::is_none)
+                && self.canonical_attributes().is_none();
         if !alone {
             return Err(Fault::conflicting("entities: excludes entity, at, attributes and digest"));
         }
-        let Some(Value::Array(names)) = self.entities else {
+        let Some(Value::Array(names)) = self.get(Member::Entities) else {
             return Err(Fault::invalid("entities: must be an array of strings"));
         };
         let names_max = settings.limits.bulk_entities_max;
@@ -368,7 +291,7 @@ impl<'a> Members<'a> {
     fn audit(&self, settings: &Settings) -> Result<Command, Fault> {
         let subject = self.subject(settings)?;
         let limits = &settings.limits;
-        let limit = match self.limit {
+        let limit = match self.get(Member::Limit) {
             None => limits.audit_page_events,
             Some(value) => match unsigned(value).and_then(|limit| usize::try_from(limit).ok()) {
                 Some(limit) if (1..=limits.audit_page_events_max).contains(&limit) => limit,
@@ -378,13 +301,13 @@ impl<'a> Members<'a> {
                 }
             },
         };
-        let order = match self.order {
+        let order = match self.get(Member::Order) {
             None => None,
             Some(Value::Text("asc")) => Some(Order::Ascending),
             Some(Value::Text("desc")) => Some(Order::Descending),
             Some(_) => return Err(Fault::invalid("order: must be \"asc\" or \"desc\"")),
         };
-        let (order, after) = match self.cursor {
+        let (order, after) = match self.get(Member::Cursor) {
             None => (order.unwrap_or_default(), None),
             Some(Value::Text(text)) => match cursor::decode(text, subject.entity.as_str()) {
                 Some((was, after)) if order.is_none_or(|order| order == was) => (was, Some(after)),
@@ -395,15 +318,15 @@ impl<'a> Members<'a> {
             },
             Some(_) => return Err(Fault::invalid("cursor: must be a string")),
         };
-        let since = time(self.since, "since: must be an RFC 3339 time between the years 1970 and 9999")?;
-        let until = time(self.until, "until: must be an RFC 3339 time between the years 1970 and 9999")?;
+        let since = time(self.get(Member::Since), "since: must be an RFC 3339 time between the years 1970 and 9999")?;
+        let until = time(self.get(Member::Until), "until: must be an RFC 3339 time between the years 1970 and 9999")?;
         Ok(Command::Audit { subject, page: Box::new(Page { limit, order, after, since, until }) })
     }
 
     /// The one entity that is meant.
     #[inline(always)]
     fn subject(&self, settings: &Settings) -> Result<Named, Fault> {
-        match (self.entity, self.entities) {
+        match (self.get(Member::Entity), self.get(Member::Entities)) {
             (None, None) => Err(Fault::missing("entity: is missing")),
             (_, Some(_)) => Err(Fault::conflicting("entities: only VERIFY takes many")),
             (Some(value), None) => {
@@ -413,7 +336,7 @@ impl<'a> Members<'a> {
     }
 
     fn kind(&self) -> Result<Option<Kind>, Fault> {
-        match self.kind {
+        match self.get(Member::Kind) {
             None => Ok(None),
             Some(Value::Text(name)) => match Kind::parse(name) {
                 Some(kind) => Ok(Some(kind)),
@@ -429,7 +352,7 @@ impl<'a> Members<'a> {
 
     fn attributes(&self, settings: &Settings) -> Result<Option<Attributes>, Fault> {
         let bytes_max = settings.limits.attributes_bytes_max;
-        let attributes = match (self.attributes, self.canonical_attributes) {
+        let attributes = match (self.get(Member::Attributes), self.canonical_attributes()) {
             (None, None) => return Ok(None),
             (Some(Value::Object(object)), _) => canonical::attributes(object, bytes_max),
             (Some(_), _) => return Err(Fault::invalid("attributes: must be an object")),
@@ -440,7 +363,7 @@ impl<'a> Members<'a> {
     }
 
     fn digest(&self) -> Result<Option<Digest>, Fault> {
-        match self.digest {
+        match self.get(Member::Digest) {
             None => Ok(None),
             Some(value) => text(value)
                 .and_then(sha256)
@@ -450,7 +373,7 @@ impl<'a> Members<'a> {
     }
 
     fn at(&self) -> Result<Option<At>, Fault> {
-        match self.at {
+        match self.get(Member::At) {
             None => Ok(None),
             Some(value) => unsigned(value)
                 .map(|place| At::Sequence(Sequence::new(place)))
@@ -462,7 +385,7 @@ impl<'a> Members<'a> {
 
     /// What makes the command's repetition recognizable; demanded of commands that change state.
     fn once(&self, settings: &Settings) -> Result<Option<Once>, Fault> {
-        match (self.ts, self.nonce) {
+        match (self.get(Member::Ts), self.get(Member::Nonce)) {
             (None, None) if settings.once_required => {
                 Err(Fault::missing("ts, nonce: are missing; a command that changes state must carry both"))
             }

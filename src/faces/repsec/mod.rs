@@ -6,6 +6,8 @@
 //! | [`message`] | one message to one command |
 //! | [`answer`] | one outcome to one line of JSON |
 //! | [`status`] | the eight status codes and the stable error codes |
+//! | [`alike`] | one message like the one before |
+//! | [`members`] | the members of a message |
 //! | [`bulk`] | the results of a bulk lookup while they gather |
 //! | [`cursor`] | where an AUDIT page ended |
 //! | [`id`] | the member that a peer recognizes its answer by |
@@ -14,11 +16,13 @@
 //! The commands that concern no entity, PING and CAPABILITIES, are answered here: they touch neither shard nor disk,
 //! and so work during replay and during a disk failure (`repsec:O15`).
 
+mod alike;
 pub mod answer;
 pub mod bulk;
 pub mod cursor;
 pub mod id;
 mod lookup;
+mod members;
 pub mod message;
 pub mod session;
 pub mod settings;

@@ -21,6 +21,7 @@ use crate::wire::frame::{Scan, Scanner};
 use crate::wire::json::Parser;
 use crate::wire::shape::Shape;
 
+use super::alike::Known;
 use super::answer::{self, Answer};
 use super::bulk::Gathering;
 use super::id::Id;
@@ -64,6 +65,8 @@ pub struct Session {
     spare: Option<Lookups>,
     /// What the peer's lookups look like.
     shape: Option<Box<Shape>>,
+    /// What its other commands look like.
+    known: Known,
 }
 
 /// One message that is not yet answered.
@@ -110,6 +113,7 @@ impl Session {
             behind: None,
             spare: None,
             shape: None,
+            known: Known::default(),
         }
     }
 
@@ -202,10 +206,20 @@ impl Session {
         let begin = self.scanner.next_start(bytes)?;
         let len = bytes.len().checked_sub(begin)?.min(self.settings.limits.bulk_message_bytes_max);
         let bytes = self.inbound.padded(begin);
-        let (length, read) = message::read_flat(bytes, len, &self.principal, &self.settings)?;
-        if matches!(&read, Ok(Message { meaning: Meaning::One(CommandKind::Verify, _), .. })) {
-            self.shape = bytes.get(..length).and_then(lookup::shape_of).map(Box::new);
-        }
+        let (length, read) = match self.known.read(bytes, len, &self.principal, &self.settings) {
+            Some(read) => read,
+            None => {
+                let (length, read) = message::read_flat(bytes, len, &self.principal, &self.settings)?;
+                let message = bytes.get(..length).unwrap_or_default();
+                let is_lookup = matches!(&read, Ok(Message { meaning: Meaning::One(CommandKind::Verify, _), .. }));
+                if let Some(shape) = lookup::shape_of(message).filter(|_| is_lookup) {
+                    self.shape = Some(Box::new(shape));
+                } else {
+                    self.known.learn(message);
+                }
+                (length, read)
+            }
+        };
         self.scanner.accept(begin..begin + length);
         match read {
             Ok(message) => Some(self.ask(message, now)),
