@@ -122,6 +122,8 @@ pub struct SnapshotEnd {
 pub struct SnapshotWriter {
     chunk: SnapshotChunk,
     in_chunk: u32,
+    /// What the chunk before took, which the next one will take too.
+    usual_bytes: usize,
     chunks: u32,
     records: u64,
     highest: Sequence,
@@ -132,7 +134,7 @@ impl SnapshotWriter {
     /// ([`Recovery::next_snapshot`](super::Recovery::next_snapshot)), and the same for all shards.
     pub fn new(snapshot: u64, shard: u16) -> SnapshotWriter {
         let chunk = SnapshotChunk { snapshot, shard, bytes: Vec::new() };
-        SnapshotWriter { chunk, in_chunk: 0, chunks: 0, records: 0, highest: Sequence::ZERO }
+        SnapshotWriter { chunk, in_chunk: 0, usual_bytes: 0, chunks: 0, records: 0, highest: Sequence::ZERO }
     }
 
     /// Adds an entity.
@@ -166,6 +168,7 @@ impl SnapshotWriter {
 
     fn begin_record(&mut self, tag: u8, sequence: Sequence) {
         if self.chunk.bytes.is_empty() {
+            self.chunk.bytes.reserve(self.usual_bytes);
             self.chunk.bytes.resize(HEADER_BYTES, 0);
         }
         self.chunk.bytes.push(tag);
@@ -191,6 +194,7 @@ impl SnapshotWriter {
         header.extend_from_slice(&self.in_chunk.to_le_bytes());
         taken.bytes.splice(..HEADER_BYTES, header);
         seal(&mut taken.bytes, 0);
+        self.usual_bytes = taken.bytes.len();
         self.chunks += 1;
         self.records += u64::from(self.in_chunk);
         self.in_chunk = 0;

@@ -25,8 +25,6 @@ const READ_BYTES_MAX: usize = 64 * 1024 + 512;
 const SMALL_READS: u32 = 16;
 /// Reads of what nobody wants any more, after which others have their turn.
 const LINGER_READS: u32 = 64;
-/// Bytes of a buffer for answers that an idle connection keeps.
-const KEPT_BYTES: usize = 16 * 1024;
 /// How long a connection that we have closed is read on, so that the peer gets our last answers: bytes that nobody
 /// reads would make the kernel reset the connection, and a reset overtakes answers.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
@@ -116,6 +114,15 @@ impl Connection {
         self.end.set(End::Aborted);
         self.end_input();
         self.cancel_write.cancel();
+    }
+
+    /// Gives memory back that what came so far has taken, where nothing has come for a while: most connections are idle
+    /// most of the time.
+    pub(super) fn release_if_quiet(&self, quiet: Duration) {
+        let mut session = self.session.borrow_mut();
+        if session.outstanding() == 0 && self.heard.get().elapsed() > quiet {
+            session.release_memory();
+        }
     }
 
     fn is_aborted(&self) -> bool {
@@ -219,7 +226,6 @@ async fn linger(connection: &Connection, mut reader: Reader, mut buffer: Vec<u8>
 
 /// Moves answers from the session to the socket until everything is said.
 pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>, tls: Rc<RefCell<Tls>>, mut writer: Writer) {
-    let (mut spare, mut plaintext) = (Vec::new(), Vec::new());
     let mut broken = false;
     'connection: loop {
         connection.writable.wait().await;
@@ -227,26 +233,26 @@ pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>, tls: Rc<Re
             if connection.is_aborted() {
                 break 'connection;
             }
+            let mut plaintext = core.buffers.take();
             core.collect(&connection, &mut plaintext);
             let answered = !plaintext.is_empty();
             let done = connection.is_done();
-            let outgoing = encrypt(&connection, &tls, &mut plaintext, spare, done);
+            let mut outgoing = encrypt(&core, &connection, &tls, &plaintext, done);
+            core.buffers.give(plaintext);
             let wrote = !outgoing.is_empty();
             if wrote && !broken {
                 connection.writing.set(true);
                 let (result, back) = writer.write_all(outgoing, &connection.cancel_write).await;
                 connection.writing.set(false);
-                spare = back;
+                outgoing = back;
                 connection.heard.set(Instant::now());
                 if result.is_err() {
                     // The peer is gone. What it has asked is still brought to its end, for the access journal.
                     broken = true;
                     connection.end_input();
                 }
-            } else {
-                spare = outgoing;
             }
-            keep_little(&connection, &mut spare, &mut plaintext);
+            core.buffers.give(outgoing);
             if done {
                 break 'connection;
             }
@@ -265,37 +271,21 @@ pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>, tls: Rc<Re
     finish(&core, &connection);
 }
 
-/// Gives back memory that one large message or answer took: most connections are idle most of the time.
-fn keep_little(connection: &Connection, spare: &mut Vec<u8>, plaintext: &mut Vec<u8>) {
-    spare.clear();
-    for buffer in [spare, plaintext] {
-        if buffer.capacity() > KEPT_BYTES {
-            *buffer = Vec::new();
+/// Encrypts the answers, and the farewell if nothing will follow.
+fn encrypt(core: &Core, connection: &Connection, tls: &RefCell<Tls>, plaintext: &[u8], done: bool) -> Vec<u8> {
+    let mut tls = tls.borrow_mut();
+    if !plaintext.is_empty() {
+        if !tls.has_outgoing() {
+            core.buffers.give(tls.take_outgoing(core.buffers.take()));
+        }
+        if tls.send(plaintext).is_err() {
+            connection.input_ended.set(true);
         }
     }
-    let mut session = connection.session.borrow_mut();
-    if session.outstanding() == 0 {
-        session.release_memory();
-    }
-}
-
-/// Encrypts the answers, and the farewell if nothing will follow.
-fn encrypt(
-    connection: &Connection,
-    tls: &RefCell<Tls>,
-    plaintext: &mut Vec<u8>,
-    spare: Vec<u8>,
-    done: bool,
-) -> Vec<u8> {
-    let mut tls = tls.borrow_mut();
-    if !plaintext.is_empty() && tls.send(plaintext).is_err() {
-        connection.input_ended.set(true);
-    }
-    plaintext.clear();
     if done {
         tls.close();
     }
-    tls.take_outgoing(spare)
+    tls.take_outgoing(Vec::new())
 }
 
 /// The last of the two tasks takes the connection from its core.

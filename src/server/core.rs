@@ -19,6 +19,7 @@ use crate::runtime::Inbox;
 use crate::types::{Principal, Sequence, Timestamp};
 use crate::wire::json::Parser;
 
+use super::buffers::Buffers;
 use super::connection::Connection;
 use super::history;
 use super::journal::Journal;
@@ -70,6 +71,8 @@ pub(super) struct Core {
     /// What the log has still to be given, in order.
     appends: RefCell<VecDeque<Append>>,
     effects: Cell<Vec<Effect<Tag>>>,
+    /// For answers on their way to the socket.
+    pub(super) buffers: Buffers,
 }
 
 /// What one core has still to send to another.
@@ -109,6 +112,7 @@ impl Core {
             outboxes: RefCell::new((0..cores).map(|_| Outbox::default()).collect()),
             appends: RefCell::default(),
             effects: Cell::default(),
+            buffers: Buffers::default(),
         }
     }
 

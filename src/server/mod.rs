@@ -8,6 +8,7 @@
 //!
 //! May use: all floors below. Never: names RocksDB, rkyv, simd-json or monoio; decides what a command means.
 
+mod buffers;
 mod certificates;
 mod connection;
 mod core;

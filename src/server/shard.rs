@@ -25,7 +25,7 @@ use super::shared::Shared;
 use super::snapshot;
 use super::tls::Tls;
 
-/// How often a core looks after timeouts, its journal and snapshots.
+/// How often a core looks after timeouts, memory of connections that are quiet, its journal and snapshots.
 const SWEEP: Duration = Duration::from_millis(250);
 /// Rounds of letters after which a core lets its connections run before it goes on.
 const ROUNDS_MAX: usize = 16;
@@ -183,7 +183,7 @@ impl Sweeper {
             return;
         }
         self.swept = Instant::now();
-        self.end_what_takes_too_long(core);
+        self.look_after_connections(core);
         let block = core.journal.borrow_mut().take(false);
         if let Some(block) = block {
             core.append_access(block);
@@ -199,10 +199,11 @@ impl Sweeper {
         self.snapshot = wanted;
     }
 
-    fn end_what_takes_too_long(&self, core: &Rc<Core>) {
+    fn look_after_connections(&self, core: &Rc<Core>) {
         let overdue = self.deadline.is_some_and(|deadline| Instant::now() > deadline);
         let connections: Vec<Rc<Connection>> = core.connections.borrow().values().cloned().collect();
         for connection in connections {
+            connection.release_if_quiet(SWEEP);
             let message_overdue =
                 connection.started.get().is_some_and(|since| since.elapsed() > self.settings.message_timeout);
             match connection.end.get() {

@@ -118,6 +118,11 @@ impl Tls {
         let _ = self.write(RECORD_OVERHEAD_BYTES, |traffic, room| traffic.queue_close_notify(room));
     }
 
+    /// Whether there is something to be sent.
+    pub fn has_outgoing(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
     /// Takes what is to be sent, leaving `empty` to be filled next.
     pub fn take_outgoing(&mut self, empty: Vec<u8>) -> Vec<u8> {
         std::mem::replace(&mut self.outgoing, empty)
