@@ -180,6 +180,7 @@ impl Nonces {
         let known = stripe.find(nonce).map(Use::remembered);
         if let Some(known) = known.filter(|known| known.is_over(now)) {
             stripe.forgotten = stripe.forgotten.max(known.time);
+            stripe.take(nonce);
         }
         match known.filter(|known| !known.is_over(now)) {
             Some(known) if known.fingerprint == fingerprint && known.sequence != Sequence::ZERO => {
@@ -231,7 +232,9 @@ impl Nonces {
             return;
         }
         let mut stripe = self.stripe(seen.nonce);
-        if stripe.find(seen.nonce).is_none_or(|known| known.remembered().sequence < seen.sequence) {
+        let known = stripe.find(seen.nonce).map(|known| known.remembered().sequence);
+        if known.is_none_or(|known| known < seen.sequence) {
+            stripe.take(seen.nonce);
             stripe.put(&seen);
         }
     }

@@ -108,7 +108,7 @@ struct Rest<'a> {
 }
 
 impl Rest<'_> {
-    #[inline]
+    #[inline(always)]
     fn skip(&mut self, expected: &[u8]) -> Option<()> {
         let ahead = self.bytes.get(self.at..self.at + expected.len())?;
         self.at += expected.len();
@@ -116,14 +116,14 @@ impl Rest<'_> {
     }
 
     /// Skips the bytes before the next quote, none of which is a backslash or a control character.
-    #[inline]
+    #[inline(always)]
     fn text(&mut self) -> Option<()> {
         let ahead = self.bytes.get(self.at..)?;
         self.at += stop(ahead).filter(|stop| ahead.get(*stop) == Some(&b'"'))?;
         Some(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn number(&mut self) -> Option<u64> {
         let (begin, mut value) = (self.at, 0);
         while let digit @ b'0'..=b'9' = *self.bytes.get(self.at)? {

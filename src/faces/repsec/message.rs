@@ -42,6 +42,23 @@ pub enum CommandKind {
 }
 
 impl CommandKind {
+    /// The command of this name, in whatever case (`repsec:O3`).
+    fn named(name: &str) -> Option<CommandKind> {
+        // Nearly all write it as the draft does.
+        Some(match name {
+            "VERIFY" => CommandKind::Verify,
+            "REGISTER" => CommandKind::Register,
+            "REMOVE" => CommandKind::Remove,
+            "AUDIT" => CommandKind::Audit,
+            "PING" => CommandKind::Ping,
+            "CAPABILITIES" => CommandKind::Capabilities,
+            _ if name.len() <= "CAPABILITIES".len() && name.bytes().any(|byte| byte.is_ascii_lowercase()) => {
+                return CommandKind::named(&name.to_ascii_uppercase());
+            }
+            _ => return None,
+        })
+    }
+
     /// The name of the command with this number, as the access journal keeps it, for people.
     pub fn name_of(number: u8) -> &'static str {
         match number {
@@ -215,18 +232,9 @@ impl Members<'_> {
             Some(Value::Text(name)) => name,
             Some(_) => return Err(Fault::invalid("command: must be a string")),
         };
-        // Compared without case (`repsec:O3`); in order of how often they are asked.
-        let kinds = [
-            ("VERIFY", CommandKind::Verify),
-            ("REGISTER", CommandKind::Register),
-            ("REMOVE", CommandKind::Remove),
-            ("AUDIT", CommandKind::Audit),
-            ("PING", CommandKind::Ping),
-            ("CAPABILITIES", CommandKind::Capabilities),
-        ];
-        match kinds.iter().find(|(known, _)| name.eq_ignore_ascii_case(known)) {
-            Some((_, CommandKind::Verify)) if self.get(Member::Entities).is_some() => Ok(CommandKind::VerifyMany),
-            Some((_, kind)) => Ok(*kind),
+        match CommandKind::named(name) {
+            Some(CommandKind::Verify) if self.get(Member::Entities).is_some() => Ok(CommandKind::VerifyMany),
+            Some(kind) => Ok(kind),
             None => {
                 let detail = format!("command: must be one of {}", COMMANDS.join(", "));
                 Err(Fault::told(ErrorCode::UnknownCommand, detail))

@@ -78,9 +78,8 @@ impl Stripe {
         self.forgotten > Timestamp::ZERO && made.unix_s() <= self.forgotten.unix_s() + REPLAY_WINDOW_S
     }
 
-    /// Notes a use, in place of an older one of the same nonce.
+    /// Notes a use of a nonce of which none is there.
     pub(super) fn put(&mut self, seen: &Remembered) {
-        self.take(seen.nonce);
         if (self.filled + 1) * FULL.0 > self.index.len() * SLOTS * FULL.1 {
             self.build();
         }
@@ -144,10 +143,18 @@ impl Stripe {
     fn place(&self, nonce: u128) -> Option<u32> {
         let tag = tag_of(nonce);
         let home = self.home(tag);
-        let buckets = self.index.get(home..)?.iter().chain(self.index.get(..home)?);
-        let slots = buckets.flat_map(|bucket| &bucket.0).copied().take_while(|slot| *slot != EMPTY);
-        let mut places = slots.filter(|slot| tag_in(*slot) == tag).map(place_in);
-        places.find(|place| self.uses.get(*place).is_some_and(|known| known.is_named(nonce)))
+        // The index is never full, so an empty slot ends this.
+        for number in (home..self.index.len()).chain(0..home) {
+            for slot in &self.index.get(number)?.0 {
+                if tag_in(*slot) == tag && self.uses.get(place_in(*slot)).is_some_and(|known| known.is_named(nonce)) {
+                    return Some(place_in(*slot));
+                }
+                if *slot == EMPTY {
+                    return None;
+                }
+            }
+        }
+        None
     }
 
     /// Makes a slot of its own for what is not there. There is one that is empty.

@@ -331,6 +331,7 @@ proptest! {
                 }
                 _ => {
                     let seen = Remembered { nonce, fingerprint: number, sequence: Sequence::new(number), time: at(second) };
+                    stripe.take(nonce);
                     stripe.put(&seen);
                     model.insert(nonce, at(second));
                     prop_assert_eq!(stripe.find(nonce).map(Use::remembered), Some(seen));
