@@ -232,11 +232,12 @@ impl Nonces {
             return;
         }
         let mut stripe = self.stripe(seen.nonce);
-        let known = stripe.find(seen.nonce).map(|known| known.remembered().sequence);
-        if known.is_none_or(|known| known < seen.sequence) {
-            stripe.take(seen.nonce);
-            stripe.put(&seen);
+        match stripe.find(seen.nonce).map(|known| known.remembered().sequence) {
+            Some(known) if known >= seen.sequence => return,
+            Some(_) => stripe.take(seen.nonce),
+            None => {}
         }
+        stripe.put(&seen);
     }
 
     /// Notes that all uses were shown by [`apply`](Self::apply) and [`remember`](Self::remember), as seen from `now`, up
