@@ -21,6 +21,8 @@ use crate::types::Sequence;
 use super::writes::{Area, Scan, Write, Writes};
 use super::{Log, LogError, Visit, closing, torn};
 
+/// Tables of the entity index that wait to be merged.
+const ENTITY_TABLES_UNMERGED: i32 = 8;
 /// Bytes of a key of the entity index that name the entity.
 const ENTITY_PREFIX_BYTES: usize = 16;
 /// Blocks of tables in memory. AUDIT rereads what is popular; everything else reads once. The page cache of the
@@ -287,6 +289,11 @@ fn area_options(area: Area, cache: &Cache) -> Options {
             options.set_prefix_extractor(SliceTransform::create_fixed_prefix(ENTITY_PREFIX_BYTES));
             table.set_bloom_filter(10.0, false);
             table.set_whole_key_filtering(false);
+            // Hashes hardly compress.
+            options.set_compression_type(DBCompressionType::None);
+            // Each run is a table of this level, and merging them rewrites much of the index. Filters make a few more
+            // of them cheap to ask.
+            options.set_level_zero_file_num_compaction_trigger(ENTITY_TABLES_UNMERGED);
         }
         Area::Access => {
             // Hashes and pseudonyms do not compress. Values lie beside the tables, so that merging those moves only
