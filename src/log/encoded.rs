@@ -66,7 +66,8 @@ impl Encoded {
     }
 
     /// Adds all of `other` behind these.
-    pub fn append(&mut self, other: Encoded) {
+    #[cfg(test)]
+    pub(super) fn append(&mut self, other: Encoded) {
         if self.is_empty() {
             *self = other;
         } else {

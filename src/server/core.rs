@@ -298,8 +298,8 @@ impl Core {
         if let Some(brain) = self.brain.borrow_mut().as_mut() {
             work(&mut brain.engine, &mut effects);
         }
-        let mut events = Encoded::default();
         let appended = effects.iter().filter(|effect| matches!(effect, Effect::Append { .. })).count();
+        let mut events = if appended > 0 { self.begin_events() } else { Encoded::default() };
         events.reserve(appended);
         for effect in effects.drain(..) {
             match effect {
@@ -310,11 +310,18 @@ impl Core {
         }
         self.effects.set(effects);
         if !events.is_empty() {
-            let mut appends = self.appends.borrow_mut();
-            // One message to the committer for all that was decided since the last flush.
-            match appends.back_mut() {
-                Some(Append::Events(gathered)) => gathered.append(events),
-                _ => appends.push_back(Append::Events(events)),
+            self.append(Append::Events(events));
+        }
+    }
+
+    /// What events are added to: one message to the committer for all that was decided since the last flush.
+    fn begin_events(&self) -> Encoded {
+        let mut appends = self.appends.borrow_mut();
+        match appends.pop_back() {
+            Some(Append::Events(events)) => events,
+            other => {
+                appends.extend(other);
+                Encoded::default()
             }
         }
     }
@@ -360,6 +367,18 @@ impl Core {
         let mut journal = self.journal.borrow_mut();
         let now = self.now();
         session.take_records(&mut |record: Record| journal.note(now, connection.peer, &record));
+        if journal.is_full() {
+            drop(journal);
+            self.give_journal(false);
+        }
+    }
+
+    /// Queues what has gathered of the access journal for the log, if it is full or old enough, or in any case with `all`.
+    pub(super) fn give_journal(&self, all: bool) {
+        let block = self.journal.borrow_mut().take(all);
+        if let Some(block) = block {
+            self.append_access(block);
+        }
     }
 
     /// Works off what other cores have written, in so many rounds at the most. Returns whether there may be more.

@@ -47,10 +47,15 @@ impl Journal {
         self.block.is_none()
     }
 
+    /// Whether the block has grown so long that it is time for another.
+    pub(super) fn is_full(&self) -> bool {
+        self.block.as_ref().is_some_and(|(_, block)| block.len_bytes() >= BLOCK_BYTES_MAX)
+    }
+
     /// Takes the block if it is full or old enough, or in any case with `all`.
     pub(super) fn take(&mut self, all: bool) -> Option<AccessBlock> {
-        let (since, block) = self.block.as_ref()?;
-        let due = block.len_bytes() >= BLOCK_BYTES_MAX || since.elapsed() >= LOSS_WINDOW / 2;
+        let (since, _) = self.block.as_ref()?;
+        let due = self.is_full() || since.elapsed() >= LOSS_WINDOW / 2;
         if all || due { self.block.take().map(|(_, block)| block) } else { None }
     }
 }
@@ -68,5 +73,31 @@ impl Pseudonyms {
 
     pub(super) fn of(&self, address: IpAddr) -> u64 {
         self.0.hash(&address.to_canonical().to_string()).table_bits()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_that_is_full_goes_before_its_time() {
+        let mut journal = Journal::new(3);
+        let now = Timestamp::from_unix_s(1_000_000);
+        let (asked, changed) = (|changed| Record { command: 2, status: 200, entity: 7, changed }, true);
+        journal.note(now, 1, &asked(changed));
+        assert!(journal.is_empty(), "a change is an event");
+        let mut notes = 0;
+        while !journal.is_full() {
+            assert!(journal.take(false).is_none());
+            journal.note(now, 1, &asked(false));
+            notes += 1;
+        }
+        let block = journal.take(false).unwrap();
+        assert!((BLOCK_BYTES_MAX..BLOCK_BYTES_MAX + 32).contains(&block.len_bytes()) && notes > 13_000);
+        assert!(journal.is_empty() && !journal.is_full());
+        journal.note(now, 1, &asked(false));
+        assert!(journal.take(true).is_some());
+        assert!(journal.take(true).is_none());
     }
 }

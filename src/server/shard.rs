@@ -184,10 +184,7 @@ impl Sweeper {
         }
         self.swept = Instant::now();
         self.look_after_connections(core);
-        let block = core.journal.borrow_mut().take(false);
-        if let Some(block) = block {
-            core.append_access(block);
-        }
+        core.give_journal(false);
         let Some(nonces) = nonces else { return };
         if core.index == 0 {
             snapshot::begin_if_due(core, self.settings.snapshot_events);
@@ -255,11 +252,8 @@ impl Sweeper {
         if !core.shared.progress.all_drained() {
             return false;
         }
-        let block = core.journal.borrow_mut().take(true);
-        if let Some(block) = block {
-            core.append_access(block);
-            core.flush();
-        }
+        core.give_journal(true);
+        core.flush();
         core.is_quiet()
             || core.shared.progress.failed()
             || self.deadline.is_some_and(|deadline| Instant::now() > deadline)

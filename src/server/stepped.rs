@@ -165,11 +165,8 @@ impl SteppedCores {
     /// Gives the log what has gathered for the access journal of a core.
     pub fn write_journal(&self, core: usize) {
         let core = &self.cores[core].core;
-        let block = core.journal.borrow_mut().take(true);
-        if let Some(block) = block {
-            core.append_access(block);
-            core.flush();
-        }
+        core.give_journal(true);
+        core.flush();
     }
 
     /// Whether a snapshot may begin.

@@ -346,6 +346,25 @@ proptest! {
     }
 }
 
+/// The first is not always the oldest.
+#[test]
+fn what_is_younger_keeps_what_is_over_from_leaving_only_where_there_is_room() {
+    let seen = |nonce: u128, second| Remembered {
+        nonce: nonce << 32,
+        fingerprint: 1,
+        sequence: Sequence::new(1),
+        time: at(second),
+    };
+    for (first, full, leaves) in [(600, false, false), (600, true, true), (100_000, false, true)] {
+        let mut stripe = Stripe::default();
+        stripe.put(&seen(1, first));
+        (2..6).for_each(|nonce| stripe.put(&seen(nonce, 0)));
+        (0..4).for_each(|_| stripe.forget(at(700), 4, full));
+        assert_eq!(stripe.len(), if leaves { 1 } else { 5 }, "first at {first}, full: {full}");
+        assert_eq!(stripe.find(1 << 32).map(Use::remembered), Some(seen(1, first)));
+    }
+}
+
 /// Commands that are denied give their nonces back one after the other, however many there are.
 #[test]
 fn what_is_given_back_takes_no_memory() {
@@ -366,7 +385,13 @@ fn a_nonce_takes_little_memory() {
     let mut stripe = Stripe::default();
     for number in 0..200_000_u64 {
         let nonce = u128::from(number.wrapping_mul(0x9E37_79B9_7F4A_7C15)) << 20;
-        stripe.put(&Remembered { nonce, fingerprint: 1, sequence: Sequence::new(1), time: at(number / 1000) });
+        let seen = |nonce| Remembered { nonce, fingerprint: 1, sequence: Sequence::new(1), time: at(number / 1000) };
+        // Most commands are denied.
+        for denied in 1..8 {
+            stripe.put(&seen(nonce ^ denied << 50));
+            stripe.take(nonce ^ denied << 50);
+        }
+        stripe.put(&seen(nonce));
         if number > 10_000 {
             let each = stripe.bytes() / stripe.len();
             assert!((40..=50).contains(&each), "{each} bytes each of {number}");
