@@ -46,7 +46,10 @@ impl Known {
     /// often, since learning costs about as much as reading, and in vain where no message is like another.
     pub(super) fn learn(&mut self, message: &[u8]) {
         self.strange = self.strange.saturating_add(1);
-        let Some(kind) = Alike::of(message).filter(|_| self.strange.is_power_of_two()) else { return };
+        if !self.strange.is_power_of_two() {
+            return;
+        }
+        let Some(kind) = Alike::of(message) else { return };
         match self.kinds.get_mut(self.oldest) {
             Some(oldest) => *oldest = kind,
             None => self.kinds.push(kind),

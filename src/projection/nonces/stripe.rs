@@ -106,7 +106,7 @@ impl Stripe {
         for _ in 0..uses {
             let Some(first) = self.uses.get(self.uses.first()).copied() else { break };
             let is_over = first.is_over(now);
-            // One that was given back has a time that never comes.
+            // One that was given back has the latest of all times.
             if !(is_over || all || first.time() > now) {
                 break;
             }

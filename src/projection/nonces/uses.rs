@@ -27,7 +27,7 @@ pub(super) struct Use {
 const _: () = assert!(size_of::<Use>() == 32);
 
 impl Use {
-    /// One that was given back: none. No event has this place and this time.
+    /// One that was given back: none. No event has this place and this time, which never comes.
     const NONE: Use = Use { name: [0; 12], fingerprint: [0; 8], sequence: [u8::MAX; 6], time_ms: [u8::MAX; 6] };
 
     pub(super) fn new(seen: &Remembered) -> Use {
@@ -70,7 +70,7 @@ impl Use {
 
     /// Whether no repetition is acceptable any more, unless the clock is set back.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        self.sequence != [0; 6] && !self.is_none() && is_over(self.time(), now)
+        self.sequence != [0; 6] && is_over(self.time(), now)
     }
 }
 
