@@ -6,8 +6,8 @@
 //! | [`message`] | one message to one command |
 //! | [`answer`] | one outcome to one line of JSON |
 //! | [`status`] | the eight status codes and the stable error codes |
-//! | [`alike`] | one message like the one before |
-//! | [`members`] | the members of a message |
+//! | `alike` | one message like one before |
+//! | `members` | the members of a message |
 //! | [`bulk`] | the results of a bulk lookup while they gather |
 //! | [`cursor`] | where an AUDIT page ended |
 //! | [`id`] | the member that a peer recognizes its answer by |
