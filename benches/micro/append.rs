@@ -75,6 +75,10 @@ impl Log for Recorder {
         self.log.ingest(area, rows)
     }
 
+    fn drop_range(&self, area: Area, from: &[u8], to: &[u8]) -> Result<(), LogError> {
+        self.log.drop_range(area, from, to)
+    }
+
     fn read(&self, area: Area, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<(), LogError> {
         self.log.read(area, key, found)
     }

@@ -37,6 +37,10 @@ impl Log for Shared {
         self.0.ingest(area, rows)
     }
 
+    fn drop_range(&self, area: Area, from: &[u8], to: &[u8]) -> Result<(), LogError> {
+        self.0.drop_range(area, from, to)
+    }
+
     fn read(&self, area: Area, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<(), LogError> {
         self.0.read(area, key, found)
     }

@@ -7,7 +7,6 @@ use crate::types::{Sequence, Timestamp};
 
 use super::arbitrary::plain_history;
 use super::fixtures::{commit, content, named, replayed, small};
-use super::key::entity_key;
 use super::writes::{Area, Scan, Writes};
 use super::{CommitterOptions, History, OpenOptions, Recovered, Store};
 
@@ -29,7 +28,7 @@ macro_rules! battery {
 battery! {
     values_are_replaced_and_ranges_deleted
     ranges_are_scanned_both_ways
-    an_entitys_index_is_scanned_alone
+    what_was_taken_in_is_there_until_it_is_dropped
     a_visitor_may_read_and_stop
     what_is_committed_comes_back
 }
@@ -86,19 +85,22 @@ fn ranges_are_scanned_both_ways(store: &Store) {
     assert_eq!(keys(store, &Scan::all_from(Area::Log, [3, 7]).backwards()).last(), Some(&all[3]));
 }
 
-fn an_entitys_index_is_scanned_alone(store: &Store) {
-    let hash = |byte: u8| crate::types::EntityHash::from_be_bytes([byte; 16]);
-    let key = |byte, sequence| entity_key(hash(byte), Sequence::new(sequence)).to_vec();
-    let all = [key(1, 1), key(1, 4), key(2, 2), key(2, 3), key(2, 9), key(3, 1)];
-    let pairs: Vec<(&[u8], &[u8])> = all.iter().map(|key| (&key[..], &b""[..])).collect();
-    put(store, Area::Entity, &pairs);
-    let scan = Scan::range(Area::Entity, key(2, 1), key(2, 9));
-    assert_eq!(keys(store, &scan), all[2..4]);
-    assert_eq!(keys(store, &scan.backwards()), [key(2, 3), key(2, 2)]);
-    assert_eq!(keys(store, &Scan::range(Area::Entity, key(2, 4), key(2, 99)).backwards()), [key(2, 9)]);
-    assert!(keys(store, &Scan::range(Area::Entity, key(4, 1), key(4, 9))).is_empty());
-    assert!(keys(store, &Scan::range(Area::Entity, key(4, 1), key(4, 9)).backwards()).is_empty());
-    assert_eq!(keys(store, &Scan::all_from(Area::Entity, [])), all);
+fn what_was_taken_in_is_there_until_it_is_dropped(store: &Store) {
+    let nothing = store.size_bytes(Area::Index);
+    let rows = |first: u8| [[first, 1], [first, 2], [first, 9]];
+    for first in [3, 1, 2, 7, 4] {
+        let keys = rows(first);
+        store.ingest(Area::Index, &mut keys.iter().map(|key| (&key[..], &b"value"[..]))).unwrap();
+    }
+    let all = |firsts: &[u8]| firsts.iter().flat_map(|first| rows(*first)).map(Vec::from).collect::<Vec<_>>();
+    assert_eq!(keys(store, &Scan::all_from(Area::Index, [])), all(&[1, 2, 3, 4, 7]));
+    assert_eq!(keys(store, &Scan::range(Area::Index, [2, 2], [3, 2])), [[2, 2], [2, 9], [3, 1]]);
+    assert_eq!(keys(store, &Scan::range(Area::Index, [2, 2], [3, 2]).backwards()), [[3, 1], [2, 9], [2, 2]]);
+    for (from, to, left) in [(2, 3, &[1, 3, 4, 7][..]), (2, 3, &[1, 3, 4, 7]), (3, 5, &[1, 7]), (0, 255, &[])] {
+        store.drop_range(Area::Index, &[from], &[to]).unwrap();
+        assert_eq!(keys(store, &Scan::all_from(Area::Index, [])), all(left), "{from} to {to}");
+    }
+    assert_eq!(store.size_bytes(Area::Index), nothing);
 }
 
 fn a_visitor_may_read_and_stop(store: &Store) {

@@ -161,7 +161,7 @@ impl Committer {
         options: CommitterOptions,
         sink: impl CommitSink + Send + 'static,
     ) -> Result<CommitterHandle, LogError> {
-        store.load_index()?;
+        store.load_index(Some(options.index_rows.max(1)))?;
         let head = store.head()?;
         let (sender, receiver) = bounded(options.lane_messages.max(1));
         // The access journal's keys must not repeat those of an earlier run.
@@ -290,7 +290,7 @@ impl<S: CommitSink> Work<S> {
     /// Waits for one message if there is nothing to do, then takes what else is there.
     fn gather(&mut self) -> Result<(), LogError> {
         if self.arrivals.is_empty() && !self.stopping {
-            let received = if self.indexing.is_running() {
+            let received = if self.indexing.is_busy() {
                 self.lane.recv_timeout(INDEX_LOOKED_AT)
             } else {
                 self.lane.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -348,9 +348,10 @@ impl<S: CommitSink> Work<S> {
         self.add_retention(now);
         self.store.write(&self.writes)?;
         self.writes.clear();
+        self.indexing.committed();
         self.head = head;
         // Before the news of it, so that whoever hears of an event finds it.
-        self.store.tail().add(&self.rows);
+        self.store.index().add(&self.rows);
         self.rows.clear();
         if !events.is_empty() {
             self.sink.durable(head.last);

@@ -67,6 +67,11 @@ pub enum LogError {
         /// The database.
         path: PathBuf,
     },
+    /// The store has its index for AUDIT in a form of earlier versions, and a reader changes nothing.
+    OldIndex {
+        /// The database.
+        path: PathBuf,
+    },
     /// The processor is older than the program.
     Processor {
         /// The instructions that it lacks.
@@ -139,6 +144,11 @@ impl fmt::Display for LogError {
             LogError::Torn { path } => write!(
                 f,
                 "the last write to {} was torn, as a power loss does it: start the server once, which drops what was torn and had never been answered, then try again",
+                path.display()
+            ),
+            LogError::OldIndex { path } => write!(
+                f,
+                "an earlier version has written {}: start the server once, which builds its index for AUDIT anew from the log, then try again",
                 path.display()
             ),
             LogError::Processor { lacks } => write!(

@@ -20,6 +20,11 @@ impl<'a> Fields<'a> {
         Fields { rest: bytes }
     }
 
+    /// Whether everything was read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// Everything that was not read.
     pub(super) fn rest(self) -> &'a [u8] {
         self.rest
@@ -78,7 +83,7 @@ impl<'a> Fields<'a> {
 
     /// Demands that everything was read.
     pub(super) fn end(self) -> Result<(), Malformed> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Malformed("bytes follow its end")) }
+        if self.is_empty() { Ok(()) } else { Err(Malformed("bytes follow its end")) }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::domain::{Event, Named};
 use crate::types::{Entity, EntityHash, Sequence, Timestamp};
 
 use super::arbitrary::encoded;
+use super::index::{Row, StoredRun, put_list, read_block};
 use super::memory::MemoryLog;
 use super::writes::{Area, Scan, Write, Writes};
 use super::{Append, CommitSink, Committer, CommitterHandle, CommitterOptions, Log, LogError, Store, Visit};
@@ -96,6 +97,14 @@ impl Log for FaultInjector {
         Err(LogError::io("writing a part of the index", &"as the test asked"))
     }
 
+    fn drop_range(&self, area: Area, from: &[u8], to: &[u8]) -> Result<(), LogError> {
+        if self.writes_left.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return self.log.drop_range(area, from, to);
+        }
+        assert!(!self.panics, "as the test asked");
+        Err(LogError::io("dropping a part of the index", &"as the test asked"))
+    }
+
     fn read(&self, area: Area, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<(), LogError> {
         self.log.read(area, key, found)
     }
@@ -169,6 +178,26 @@ pub(super) fn content(store: &Store, area: Area) -> Vec<(Vec<u8>, Vec<u8>)> {
     };
     store.scan(&Scan::all_from(area, []), visit).unwrap();
     content
+}
+
+/// The entries of the index that are on disk, in the order of their keys.
+pub(super) fn index_rows(store: &Store) -> Vec<Row> {
+    let mut rows: Vec<Row> =
+        content(store, Area::Index).iter().flat_map(|(_, value)| read_block(value).unwrap().to_vec()).collect();
+    rows.sort();
+    rows
+}
+
+/// Puts these entries in the place of all that the index has on disk, as one run up to `place`.
+pub(super) fn put_index(store: &Store, mut rows: Vec<Row>, place: u64) {
+    rows.sort();
+    tamper(store, Area::Index, Write::DeleteRange { from: &[], to: &[0xff; 40] });
+    store.write_rows(1, &rows).unwrap();
+    let run = StoredRun { number: 1, last: Sequence::new(place) };
+    let mut writes = Writes::new();
+    put_list(if place == 0 { &[] } else { std::slice::from_ref(&run) }, &mut writes);
+    store.write(&writes).unwrap();
+    store.index().forget();
 }
 
 /// Does to a store what nobody should.

@@ -1,189 +1,176 @@
 //! The AUDIT index: which events concern which entity. On disk up to a *place*, in memory behind it.
 //!
 //! The index is a function of the log (P3), so a commit need not write it. Its entries gather in memory, a *run* of
-//! them is now and then written as one sorted table, and what a crash leaves unwritten is read from the log again. The
-//! place up to which all entries are on disk stands in the meta area. It is written after the table is durable, so it
-//! never says too much; entries behind it may be on disk too, and readers take those from memory.
-//!
-//! In memory the entries of an entity stand in one of many parts, by the front of its hash: adding is appending, and
-//! looking up reads one short part.
+//! them is now and then written in one piece, and what a crash leaves unwritten is read from the log again. Runs cover
+//! the log one behind the other; those of the same size are merged when there are many. Which runs count is written
+//! down after they are durable, so it never says too much; what is on disk beside them is dropped at the next start.
 
-use std::ops::{ControlFlow, RangeInclusive};
+mod merge;
+mod run;
+mod stored;
+
+use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::domain::Order;
-use crate::types::{EntityHash, Sequence};
+use crate::types::Sequence;
 
 use super::chain::Chain;
 use super::fields::Malformed;
-use super::key::entity_key;
 use super::writes::{Area, Scan, Writes};
 use super::{LogError, Store};
 
-const PLACE: &[u8] = b"index";
-/// Length of a key of the index; the rest of a row is its value.
-const KEY_BYTES: usize = 24;
-/// Parts of a run, by the first twelve bits of the hash: few enough that the ends of all stay in the processor's
-/// cache, and enough that a part of a full run has some hundred rows.
-const PARTS: usize = 1 << 12;
+pub(super) use merge::Merge;
+pub(super) use run::{Row, Run, hash_of, key_of, position_of, row, sequence_of};
+#[cfg(test)]
+pub(super) use stored::put_list;
+pub(super) use stored::{StoredRun, Wanted, place, read_block};
 
-/// An entry: its key and its value, as they stand on disk.
-pub(super) type Row = [u8; KEY_BYTES + 2];
-
-/// The entry for the event at `sequence`, which stands at `position` in its batch.
-pub(super) fn row(hash: EntityHash, sequence: Sequence, position: u16) -> Row {
-    let mut row = [0; KEY_BYTES + 2];
-    let (key, value) = row.split_at_mut(KEY_BYTES);
-    key.copy_from_slice(&entity_key(hash, sequence));
-    value.copy_from_slice(&position.to_le_bytes());
-    row
+/// What is known of the index. Whoever takes both locks takes that of `disk` first.
+pub(super) struct Index {
+    disk: RwLock<Disk>,
+    memory: RwLock<Memory>,
 }
 
-/// The key of an entry, and its value.
-pub(super) fn key_and_value(row: &Row) -> (&[u8], &[u8]) {
-    row.split_at(KEY_BYTES)
-}
-
-fn sequence_of(row: &Row) -> u64 {
-    row[..KEY_BYTES].last_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
-}
-
-/// Entries of events that follow each other.
-pub(super) struct Run {
-    parts: Vec<Vec<Row>>,
-    rows: usize,
-    /// The last event.
-    last: Sequence,
-}
-
-impl Run {
-    fn new() -> Run {
-        Run { parts: vec![Vec::new(); PARTS], rows: 0, last: Sequence::ZERO }
-    }
-
-    /// Adds an entry; those of one entity MUST come in the order of their events.
-    fn push(&mut self, row: &Row) {
-        let [first, second, ..] = *row;
-        self.parts[usize::from(first) << 4 | usize::from(second) >> 4].push(*row);
-        self.rows += 1;
-        self.last = self.last.max(Sequence::new(sequence_of(row)));
-    }
-
-    /// The entries of an entity, oldest first.
-    fn of(&self, hash: EntityHash) -> impl DoubleEndedIterator<Item = &Row> {
-        let hash = hash.to_be_bytes();
-        let [first, second, ..] = hash;
-        let part = &self.parts[usize::from(first) << 4 | usize::from(second) >> 4];
-        part.iter().filter(move |row| row.starts_with(&hash))
-    }
-
-    /// All entries in the order of their keys.
-    fn sorted(&self) -> Vec<Row> {
-        let mut rows = Vec::with_capacity(self.rows);
-        for part in &self.parts {
-            let start = rows.len();
-            rows.extend_from_slice(part);
-            rows[start..].sort_unstable();
-        }
-        rows
-    }
-}
-
-/// What of the index is in memory.
-pub(super) struct Tail(RwLock<State>);
-
-struct State {
-    /// Whether the log behind `place` was read.
+/// What of the index is on disk. Who reads there keeps this locked, so that no run goes meanwhile.
+struct Disk {
+    /// Whether the list was read, and the log behind it.
     loaded: bool,
-    /// All entries up to here are on disk.
-    place: Sequence,
-    /// A run that is being written, and follows `place`.
+    /// The runs that count, oldest first.
+    runs: Vec<StoredRun>,
+    /// The number of the next run.
+    next: u64,
+}
+
+/// What of the index is in memory, behind what is on disk.
+struct Memory {
+    /// A run that is being written.
     sealed: Option<Arc<Run>>,
     /// What follows that.
     open: Run,
 }
 
-impl Tail {
-    pub(super) fn new() -> Tail {
-        Tail(RwLock::new(State { loaded: false, place: Sequence::ZERO, sealed: None, open: Run::new() }))
+impl Index {
+    pub(super) fn new() -> Index {
+        Index {
+            disk: RwLock::new(Disk { loaded: false, runs: Vec::new(), next: 1 }),
+            memory: RwLock::new(Memory { sealed: None, open: Run::new() }),
+        }
     }
 
-    /// A change adds or moves whole rows, so that a panic elsewhere leaves none half done.
-    fn read(&self) -> RwLockReadGuard<'_, State> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    /// A change adds or moves whole rows and runs, so that a panic elsewhere leaves none half done.
+    fn disk(&self) -> RwLockReadGuard<'_, Disk> {
+        self.disk.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, State> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    fn disk_mut(&self) -> RwLockWriteGuard<'_, Disk> {
+        self.disk.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn memory(&self) -> RwLockReadGuard<'_, Memory> {
+        self.memory.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn memory_mut(&self) -> RwLockWriteGuard<'_, Memory> {
+        self.memory.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has it read again when it is asked next, since a test has changed what is stored.
+    #[cfg(test)]
+    pub(super) fn forget(&self) {
+        self.disk_mut().loaded = false;
     }
 
     /// Adds the entries of a commit, in the order of their events.
     pub(super) fn add(&self, rows: &[Row]) {
-        let mut state = self.write();
-        rows.iter().for_each(|row| state.open.push(row));
+        let mut memory = self.memory_mut();
+        rows.iter().for_each(|row| memory.open.push(row));
     }
 
     /// How many entries have gathered since the last run was sealed.
     pub(super) fn open_rows(&self) -> usize {
-        self.read().open.rows
+        self.memory().open.len()
     }
 
     /// Makes what has gathered a run that is to be written. There MUST be no other one.
     pub(super) fn seal(&self) -> Arc<Run> {
-        let mut state = self.write();
-        let run = Arc::new(std::mem::replace(&mut state.open, Run::new()));
-        state.sealed = Some(Arc::clone(&run));
+        let mut memory = self.memory_mut();
+        let run = Arc::new(std::mem::replace(&mut memory.open, Run::new()));
+        memory.sealed = Some(Arc::clone(&run));
         run
+    }
+
+    /// Writes down which runs count now.
+    pub(super) fn put_list(&self, writes: &mut Writes) {
+        stored::put_list(&self.disk().runs, writes);
+    }
+
+    /// The next merge that is due, if one is. There MUST be no other one.
+    pub(super) fn merge_due(&self, run_rows: usize) -> Option<Merge> {
+        let mut disk = self.disk_mut();
+        let merge = Merge::due(&disk.runs, run_rows, disk.next)?;
+        disk.next += 1;
+        Some(merge)
     }
 }
 
 impl Store {
-    /// Up to which event all entries are on disk, as far as that is written down.
-    pub(super) fn index_place(&self) -> Result<Sequence, LogError> {
-        let place = self.read(Area::Meta, PLACE, |bytes| {
-            bytes.try_into().map(u64::from_le_bytes).map_err(|_| Malformed("it has the wrong length"))
-        })?;
-        let place = place.unwrap_or(Ok(0));
-        place.map(Sequence::new).map_err(|why| LogError::corrupt(Sequence::ZERO, "the place of the index", why))
-    }
-
-    /// Writes down up to which event all entries are on disk.
-    pub(super) fn put_index_place(&self, writes: &mut Writes) {
-        writes.put(Area::Meta, PLACE, &self.tail().read().place.value().to_le_bytes());
-    }
-
-    /// Reads what the log has behind the place of the index, unless that was done.
+    /// How many events the index on disk lacks, and [`load_index`](Self::load_index) will read from the log.
     ///
     /// # Errors
-    /// `Corrupt` when that part of the log is damaged, or `Io`.
-    pub(super) fn load_index(&self) -> Result<(), LogError> {
-        if self.tail().read().loaded {
+    /// When that cannot be read, or the list of the index is damaged.
+    pub fn unindexed_events(&self) -> Result<u64, LogError> {
+        Ok(self.head()?.last.value().saturating_sub(place(&self.stored_runs()?).value()))
+    }
+
+    /// Reads what the log has behind the index on disk, unless that was done. With `run_rows`, what is more than so many
+    /// entries goes to disk on the way; without, all of it stays in memory.
+    ///
+    /// # Errors
+    /// `Corrupt` when that part of the log, or the list of the index, is damaged; or `Io`.
+    pub(super) fn load_index(&self, run_rows: Option<usize>) -> Result<(), LogError> {
+        if self.index().disk().loaded {
             return Ok(());
         }
-        let mut state = self.tail().write();
-        if state.loaded {
+        let mut disk = self.index().disk_mut();
+        if disk.loaded {
             return Ok(());
         }
-        let (place, head) = (self.index_place()?, self.head()?);
-        if place > head.last {
-            return Err(LogError::corrupt(place, "the index", Malformed("it is younger than the log")));
+        let mut runs = self.stored_runs()?;
+        let (from, head) = (place(&runs), self.head()?);
+        if from > head.last {
+            return Err(LogError::corrupt(from, "the index for AUDIT", Malformed("it is younger than the log")));
+        }
+        let mut next = self.next_run(&runs)?;
+        if run_rows.is_some() {
+            self.drop_other_runs(&runs, next)?;
         }
         let hash_key = self.identity().hash_key;
         let mut open = Run::new();
-        let mut chain = Chain::before(self, place.next())?;
+        let mut chain = Chain::before(self, from.next())?;
         let scan = Scan::all_from(Area::Log, chain.next_key());
         self.scan(&scan, |key, value| {
             let batch = chain.follow(key, value)?;
             for (position, sequence) in (0_u16..).zip(batch.head().first.value()..=batch.last().value()) {
                 let sequence = Sequence::new(sequence);
                 let event = batch.stored(sequence).map_err(|why| LogError::corrupt(sequence, "a batch", why))?;
-                if sequence > place {
+                if sequence > from {
                     open.push(&row(hash_key.hash(event.entity), sequence, position));
                 }
             }
+            if run_rows.is_some_and(|rows| open.len() >= rows) {
+                let run = std::mem::replace(&mut open, Run::new());
+                self.write_rows(next, &run.sorted())?;
+                runs.push(StoredRun { number: next, last: run.last() });
+                next += 1;
+                let mut writes = Writes::new();
+                stored::put_list(&runs, &mut writes);
+                self.write(&writes)?;
+            }
             Ok(ControlFlow::Continue(()))
         })?;
-        *state = State { loaded: true, place, sealed: None, open };
+        *self.index().memory_mut() = Memory { sealed: None, open };
+        *disk = Disk { loaded: true, runs, next };
         Ok(())
     }
 
@@ -192,35 +179,82 @@ impl Store {
     /// # Errors
     /// When that fails; then nothing is written any more (P7).
     pub(super) fn write_run(&self, run: &Run) -> Result<(), LogError> {
-        let rows = run.sorted();
-        self.ingest(Area::Entity, &mut rows.iter().map(key_and_value))?;
-        let mut state = self.tail().write();
-        state.place = state.place.max(run.last);
-        state.sealed = None;
+        let number = {
+            let mut disk = self.index().disk_mut();
+            disk.next += 1;
+            disk.next - 1
+        };
+        self.write_rows(number, &run.sorted())?;
+        let mut disk = self.index().disk_mut();
+        disk.runs.push(StoredRun { number, last: run.last() });
+        self.index().memory_mut().sealed = None;
         Ok(())
     }
 
-    /// The first `count` entries of an entity whose events are in the range and whose order is that, and that must be
-    /// taken from memory; and the place, up to which they must be taken from disk.
+    /// Goes on with a merge, and tells whether it is done: then its run counts, and the others must be dropped once that is
+    /// written down.
+    ///
+    /// # Errors
+    /// As [`Store::write_run`].
+    pub(super) fn merge_on(&self, merge: &mut Merge) -> Result<bool, LogError> {
+        let done = merge.copy(self)?;
+        if done {
+            merge.replace_in(&mut self.index().disk_mut().runs);
+        }
+        Ok(done)
+    }
+
+    /// The wanted entries, in their order.
     ///
     /// # Errors
     /// As [`Store::load_index`].
-    pub(super) fn index_tail(
+    pub(super) fn indexed(&self, wanted: &Wanted) -> Result<Vec<Row>, LogError> {
+        self.load_index(None)?;
+        let disk = self.index().disk();
+        let mut rows = Vec::new();
+        match wanted.order {
+            Order::Ascending => {
+                self.find_stored(&disk.runs, wanted, &mut rows)?;
+                self.find_in_memory(wanted, &mut rows);
+            }
+            Order::Descending => {
+                self.find_in_memory(wanted, &mut rows);
+                self.find_stored(&disk.runs, wanted, &mut rows)?;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Adds the wanted entries that are on disk, until there are as many as wanted.
+    pub(super) fn find_stored(
         &self,
-        hash: EntityHash,
-        range: RangeInclusive<u64>,
-        order: Order,
-        count: usize,
-    ) -> Result<(Sequence, Vec<Row>), LogError> {
-        self.load_index()?;
-        let state = self.tail().read();
-        let sealed = state.sealed.iter().flat_map(|run| run.of(hash));
-        let all = sealed.chain(state.open.of(hash)).filter(|row| range.contains(&sequence_of(row))).copied();
-        let rows = match order {
-            Order::Ascending => all.take(count).collect(),
-            Order::Descending => all.rev().take(count).collect(),
+        runs: &[StoredRun],
+        wanted: &Wanted,
+        found: &mut Vec<Row>,
+    ) -> Result<(), LogError> {
+        let behind = |at: usize| place(&runs[..at]).value();
+        let mut visit = |at: usize| match &runs[at] {
+            run if run.last.value() < *wanted.range.start() || behind(at) >= *wanted.range.end() => Ok(()),
+            _ if found.len() >= wanted.count => Ok(()),
+            run => self.find_rows(run.number, wanted, found),
         };
-        Ok((state.place, rows))
+        match wanted.order {
+            Order::Ascending => (0..runs.len()).try_for_each(&mut visit),
+            Order::Descending => (0..runs.len()).rev().try_for_each(&mut visit),
+        }
+    }
+
+    /// The same with those in memory. Their lock is not kept while anything is read from disk: commits take it.
+    fn find_in_memory(&self, wanted: &Wanted, found: &mut Vec<Row>) {
+        let memory = self.index().memory();
+        let sealed = memory.sealed.iter().flat_map(|run| run.of(wanted.hash));
+        let all = sealed.chain(memory.open.of(wanted.hash));
+        let all = all.filter(|row| wanted.range.contains(&sequence_of(row).value())).copied();
+        let count = wanted.count.saturating_sub(found.len());
+        match wanted.order {
+            Order::Ascending => found.extend(all.take(count)),
+            Order::Descending => found.extend(all.rev().take(count)),
+        }
     }
 }
 

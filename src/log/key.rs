@@ -3,7 +3,7 @@
 //! | area | key | bytes |
 //! |---|---|---|
 //! | log | first sequence of the batch | 8 |
-//! | entity | entity hash, sequence | 16 + 8 |
+//! | index | number of the run, and of the last of these entries: entity hash, sequence | 8 + 16 + 8 |
 //! | state | snapshot, number of the chunk | 8 + 4 |
 //! | access | time of the block's first record in ms, shard, counter | 8 + 2 + 4 |
 
@@ -27,18 +27,26 @@ pub fn read_log_key(key: &[u8]) -> Result<Sequence, Malformed> {
     key.try_into().map(|bytes| Sequence::new(u64::from_be_bytes(bytes))).map_err(|_| LENGTH)
 }
 
-/// The key under which the index names the event at `sequence` for the entity with this hash.
+/// By what the index orders its entries: that for the event at `sequence` and the entity with this hash.
 pub fn entity_key(hash: EntityHash, sequence: Sequence) -> [u8; 24] {
     join(hash.to_be_bytes(), sequence.value().to_be_bytes())
 }
 
-/// Reads a key of the entity index.
+/// Length of a key of the index.
+pub const INDEX_KEY_BYTES: usize = 32;
+
+/// The key of those entries of a run of which the last has this key.
+pub fn index_key(run: u64, last: &[u8; 24]) -> [u8; INDEX_KEY_BYTES] {
+    join(run.to_be_bytes(), *last)
+}
+
+/// Reads a key of the index.
 ///
 /// # Errors
 /// When the length is wrong.
-pub fn read_entity_key(key: &[u8]) -> Result<(EntityHash, Sequence), Malformed> {
-    let (hash, sequence) = key.split_first_chunk::<16>().ok_or(LENGTH)?;
-    Ok((EntityHash::from_be_bytes(*hash), read_log_key(sequence)?))
+pub fn read_index_key(key: &[u8]) -> Result<(u64, [u8; 24]), Malformed> {
+    let (run, last) = key.split_first_chunk::<8>().ok_or(LENGTH)?;
+    Ok((u64::from_be_bytes(*run), last.try_into().map_err(|_| LENGTH)?))
 }
 
 /// The key of a snapshot's chunk.
@@ -56,8 +64,8 @@ pub fn read_state_key(key: &[u8]) -> Result<(u64, u32), Malformed> {
     Ok((u64::from_be_bytes(*snapshot), u32::from_be_bytes(chunk)))
 }
 
-/// The number of the snapshot whose chunks a key of the state area sorts beside, whatever its length is.
-pub fn snapshot_beside(key: &[u8]) -> u64 {
+/// The number of the snapshot, or of the run, beside whose keys a key sorts, whatever its length is.
+pub fn number_beside(key: &[u8]) -> u64 {
     let mut number = [0; 8];
     number.iter_mut().zip(key).for_each(|(byte, of_key)| *byte = *of_key);
     u64::from_be_bytes(number)
@@ -105,16 +113,18 @@ mod tests {
             let sequence = Sequence::new(a);
             let time = Timestamp::from_unix_ms(a);
             prop_assert_eq!(read_log_key(&log_key(sequence)), Ok(sequence));
-            prop_assert_eq!(read_entity_key(&entity_key(hash(b), sequence)), Ok((hash(b), sequence)));
+            let entry = entity_key(hash(b), sequence);
+            prop_assert_eq!(read_index_key(&index_key(a, &entry)), Ok((a, entry)));
+            prop_assert_eq!(number_beside(&index_key(a, &entry)), a);
             prop_assert_eq!(read_state_key(&state_key(a, c)), Ok((a, c)));
-            prop_assert_eq!(snapshot_beside(&state_key(a, c)), a);
+            prop_assert_eq!(number_beside(&state_key(a, c)), a);
             prop_assert_eq!(read_access_key(&access_key(time, d, c)), Ok((time, d, c)));
         }
 
         /// Above whatever key, the chunks of the next snapshot have a place of their own.
         #[test]
         fn the_next_snapshot_sorts_above(key in proptest::collection::vec(any::<u8>(), 0..20)) {
-            let beside = snapshot_beside(&key);
+            let beside = number_beside(&key);
             prop_assert!(beside == u64::MAX || key < state_key(beside + 1, 0).to_vec());
             prop_assert!(beside == 0 || state_key(beside - 1, u32::MAX).to_vec() < key);
         }
@@ -127,6 +137,8 @@ mod tests {
                 entity_key(hash(a.1), Sequence::new(a.0)).cmp(&entity_key(hash(b.1), Sequence::new(b.0))),
                 (a.1, a.0).cmp(&(b.1, b.0))
             );
+            let index = |of: (u64, u128, u32, u16)| index_key(of.2.into(), &entity_key(hash(of.1), Sequence::new(of.0)));
+            prop_assert_eq!(index(a).cmp(&index(b)), (a.2, a.1, a.0).cmp(&(b.2, b.1, b.0)));
             prop_assert_eq!(state_key(a.0, a.2).cmp(&state_key(b.0, b.2)), (a.0, a.2).cmp(&(b.0, b.2)));
             prop_assert_eq!(
                 access_key(time(a.0), a.3, a.2).cmp(&access_key(time(b.0), b.3, b.2)),
@@ -135,9 +147,9 @@ mod tests {
         }
 
         #[test]
-        fn other_lengths_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..32)) {
+        fn other_lengths_are_refused(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             prop_assert_eq!(read_log_key(&bytes).is_ok(), bytes.len() == 8);
-            prop_assert_eq!(read_entity_key(&bytes).is_ok(), bytes.len() == 24);
+            prop_assert_eq!(read_index_key(&bytes).is_ok(), bytes.len() == INDEX_KEY_BYTES);
             prop_assert_eq!(read_state_key(&bytes).is_ok(), bytes.len() == 12);
             prop_assert_eq!(read_access_key(&bytes).is_ok(), bytes.len() == 14);
         }
@@ -148,6 +160,7 @@ mod tests {
         assert_eq!(log_key(Sequence::new(0x0102)), [0, 0, 0, 0, 0, 0, 1, 2]);
         let key = entity_key(hash(0x0a), Sequence::new(0x0b));
         assert_eq!(key, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 11]);
+        assert_eq!(index_key(12, &key), [&[0, 0, 0, 0, 0, 0, 0, 12][..], &key].concat()[..]);
         assert_eq!(state_key(1, 2), [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2]);
         assert_eq!(access_key(Timestamp::from_unix_ms(3), 4, 5), [0, 0, 0, 0, 0, 0, 0, 3, 0, 4, 0, 0, 0, 5]);
     }

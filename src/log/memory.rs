@@ -46,6 +46,11 @@ impl Log for MemoryLog {
         Ok(())
     }
 
+    fn drop_range(&self, area: Area, from: &[u8], to: &[u8]) -> Result<(), LogError> {
+        self.table().retain(|(of, key), _| *of != area || &**key < from || &**key >= to);
+        Ok(())
+    }
+
     fn read(&self, area: Area, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<(), LogError> {
         let value = self.table().get(&(area, key.to_vec())).cloned();
         if let Some(value) = value {

@@ -97,6 +97,13 @@ pub trait Log: Send + Sync + 'static {
     /// As [`Log::write`].
     fn ingest<'a>(&self, area: Area, rows: &mut dyn Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<(), LogError>;
 
+    /// Drops the keys from `from` up to `to` exclusively, to which nothing refers any more, with the memory that they take.
+    /// MAY leave some of them, and MAY bring them back after a crash. They MUST have been put there by [`Log::ingest`].
+    ///
+    /// # Errors
+    /// As [`Log::write`].
+    fn drop_range(&self, area: Area, from: &[u8], to: &[u8]) -> Result<(), LogError>;
+
     /// Shows the value of `key`, if there is one. MUST see every write that returned before.
     ///
     /// # Errors

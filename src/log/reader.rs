@@ -10,8 +10,8 @@ use crate::types::{EntityHash, Sequence, Timestamp};
 
 use super::batch::{BATCH_EVENTS_LIMIT, Batch};
 use super::fields::Malformed;
-use super::index::key_and_value;
-use super::key::{entity_key, log_key, read_entity_key};
+use super::index::{Row, Wanted, position_of, sequence_of};
+use super::key::log_key;
 use super::writes::{Area, Scan};
 use super::{LogError, Store};
 
@@ -133,40 +133,11 @@ impl History {
 
     /// The first `count` entries of the range.
     fn entries(&self, range: Range, count: usize) -> Result<Vec<Entry>, LogError> {
-        let mut entries = Vec::new();
         if range.from > range.to || count == 0 {
-            return Ok(entries);
+            return Ok(Vec::new());
         }
-        // Memory first: what is written to disk meanwhile is then seen twice rather than not at all.
-        let (place, tail) = self.store.index_tail(range.hash, range.from..=range.to, range.order, count)?;
-        let mut tail = tail.iter().map(key_and_value).map(|(key, value)| read_entry(key, value));
-        let stored = Range { to: range.to.min(place.value()), ..range };
-        match range.order {
-            Order::Ascending => {
-                self.stored_entries(stored, count, &mut entries)?;
-                let wanted = count - entries.len();
-                tail.take(wanted).try_for_each(|entry| entry.map(|entry| entries.push(entry)))?;
-            }
-            Order::Descending => {
-                tail.try_for_each(|entry| entry.map(|entry| entries.push(entry)))?;
-                self.stored_entries(stored, count, &mut entries)?;
-            }
-        }
-        Ok(entries)
-    }
-
-    /// Adds entries that are on disk, until there are `count`.
-    fn stored_entries(&self, range: Range, count: usize, entries: &mut Vec<Entry>) -> Result<(), LogError> {
-        if range.from > range.to || entries.len() >= count {
-            return Ok(());
-        }
-        let key = |sequence: u64| entity_key(range.hash, Sequence::new(sequence));
-        let scan = Scan::range(Area::Entity, key(range.from), key(range.to.saturating_add(1)));
-        let scan = if range.order == Order::Descending { scan.backwards() } else { scan };
-        self.store.scan(&scan, |key, value| {
-            entries.push(read_entry(key, value)?);
-            Ok(if entries.len() == count { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        })
+        let wanted = Wanted { hash: range.hash, range: range.from..=range.to, order: range.order, count };
+        self.store.indexed(&wanted)?.iter().map(read_entry).collect()
     }
 
     /// Reads events of one batch, which is fetched and checked once.
@@ -216,17 +187,14 @@ impl History {
     }
 }
 
-fn read_entry(key: &[u8], value: &[u8]) -> Result<Entry, LogError> {
-    let corrupt = |why| LogError::corrupt(Sequence::ZERO, "the entity index", why);
-    let (_, sequence) = read_entity_key(key).map_err(corrupt)?;
-    let first = batch_of(sequence, value).map_err(corrupt)?;
-    Ok(Entry { sequence, first })
+fn read_entry(row: &Row) -> Result<Entry, LogError> {
+    let first = batch_of(row).map_err(|why| LogError::corrupt(Sequence::ZERO, "the index for AUDIT", why))?;
+    Ok(Entry { sequence: sequence_of(row), first })
 }
 
-/// The key of the batch that holds the event at `sequence`, from what the index says of it.
-pub(super) fn batch_of(sequence: Sequence, value: &[u8]) -> Result<Sequence, Malformed> {
-    let position = value.try_into().map(u16::from_le_bytes).map_err(|_| Malformed("a value has the wrong length"))?;
-    let first = sequence.value().checked_sub(u64::from(position)).filter(|first| *first > 0);
+/// The key of the batch that holds the event which an entry of the index names.
+pub(super) fn batch_of(row: &Row) -> Result<Sequence, Malformed> {
+    let first = sequence_of(row).value().checked_sub(u64::from(position_of(row))).filter(|first| *first > 0);
     first.map(Sequence::new).ok_or(Malformed("an entry points before the log"))
 }
 

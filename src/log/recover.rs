@@ -6,7 +6,7 @@ use crate::types::{EntityHash, Sequence, Timestamp};
 
 use super::batch::BatchDigest;
 use super::fields::Malformed;
-use super::key::{read_state_key, snapshot_beside, state_key};
+use super::key::{number_beside, read_state_key, state_key};
 use super::replay::{Progress, Span};
 use super::schema::StoredEvent;
 use super::snapshot::{Marker, Record, SnapshotEntry, SnapshotNonce, read_chunk};
@@ -147,7 +147,7 @@ impl Store {
         let mut highest = marker.map_or(0, |marker| marker.snapshot);
         let scan = Scan { bulk: false, ..Scan::all_from(Area::State, []) }.backwards();
         self.scan(&scan, |key, _| {
-            highest = highest.max(snapshot_beside(key));
+            highest = highest.max(number_beside(key));
             Ok(ControlFlow::Break(()))
         })?;
         Ok(highest.saturating_add(1))

@@ -3,7 +3,8 @@
 //! Six column families, made when the store is created and never at run time. One process has the database open.
 //! Snapshots of RocksDB are not used, since an iterator is one already.
 //!
-//! The entity index is not written by commits: whole tables of it are built beside the database and taken in.
+//! The index for AUDIT is not written by commits: whole tables of it are built beside the database and taken in. Their
+//! keys never overlap, so RocksDB has nothing to merge there; the [index](super::index) does that itself.
 
 use std::fs::{self, File};
 use std::io;
@@ -13,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
     DBRawIterator, DBRecoveryMode, ErrorKind, FlushOptions, IngestExternalFileOptions, Options, ReadOptions,
-    SliceTransform, SstFileWriter, WriteBatch, WriteOptions,
+    SstFileWriter, WriteBatch, WriteOptions,
 };
 
 use crate::types::Sequence;
@@ -21,10 +22,9 @@ use crate::types::Sequence;
 use super::writes::{Area, Scan, Write, Writes};
 use super::{Log, LogError, Visit, closing, torn};
 
-/// Tables of the entity index that wait to be merged.
-const ENTITY_TABLES_UNMERGED: i32 = 8;
-/// Bytes of a key of the entity index that name the entity.
-const ENTITY_PREFIX_BYTES: usize = 16;
+/// The family in which stores of an older form have their index for AUDIT, an entry for a key. It is dropped, and the index
+/// read from the log.
+const OLD_INDEX: &str = "entity";
 /// Blocks of tables in memory. AUDIT rereads what is popular; everything else reads once. The page cache of the
 /// operating system holds the rest, so that a small machine is not asked for much.
 const BLOCK_CACHE_BYTES: usize = 128 << 20;
@@ -146,7 +146,14 @@ impl Drop for RocksLog {
 }
 
 fn open_database(path: &Path, read_only: bool, cache: &Cache) -> Result<DB, Refusal> {
-    let options = database_options(is_incomplete(path)?);
+    let there = families(path)?;
+    let is_old = there.iter().any(|name| name == OLD_INDEX);
+    if is_old && read_only {
+        return Err(Refusal::Other(LogError::OldIndex { path: path.to_owned() }));
+    }
+    // Families are still to be made where nothing is there yet, a crash interrupted the creation, or the store is old.
+    let options = database_options(!Area::ALL.iter().all(|area| there.iter().any(|name| name == area.name())));
+    let old = is_old.then(|| ColumnFamilyDescriptor::new(OLD_INDEX, Options::default()));
     let families = Area::ALL.map(|area| {
         let mut options = area_options(area, cache);
         // Who only reads fills no table; and what is not on disk yet would be told as long as its piece.
@@ -155,12 +162,14 @@ fn open_database(path: &Path, read_only: bool, cache: &Cache) -> Result<DB, Refu
         }
         ColumnFamilyDescriptor::new(area.name(), options)
     });
+    let families = families.into_iter().chain(old);
     let opened = if read_only {
         DB::open_cf_descriptors_read_only(&options, path, families, false)
     } else {
         DB::open_cf_descriptors(&options, path, families)
     };
-    opened.map_err(|error| refusal(path, &error))
+    let dropped = opened.and_then(|mut db| if is_old { db.drop_cf(OLD_INDEX).map(|()| db) } else { Ok(db) });
+    dropped.map_err(|error| refusal(path, &error))
 }
 
 fn refusal(path: &Path, error: &rocksdb::Error) -> Refusal {
@@ -174,18 +183,19 @@ fn refusal(path: &Path, error: &rocksdb::Error) -> Refusal {
     Refusal::Other(LogError::io("opening the database", error))
 }
 
-/// Whether column families are still to be made: nothing is there yet, or a crash interrupted the creation.
-fn is_incomplete(path: &Path) -> Result<bool, Refusal> {
+/// The names of the column families that are there.
+fn families(path: &Path) -> Result<Vec<String>, Refusal> {
     if !RocksLog::exists(path) {
-        return Ok(true);
+        return Ok(Vec::new());
     }
     let names = DB::list_cf(&Options::default(), path).map_err(|error| refusal(path, &error))?;
-    let ours = |name: &String| name == "default" || Area::ALL.iter().any(|area| area.name() == name);
+    let ours =
+        |name: &String| ["default", OLD_INDEX].contains(&&**name) || Area::ALL.iter().any(|area| area.name() == name);
     if let Some(other) = names.iter().find(|name| !ours(name)) {
         let what = format!("its database has a family `{other}`");
         return Err(Refusal::Other(LogError::NotAStore { path: path.to_owned(), what }));
     }
-    Ok(names.len() <= Area::ALL.len())
+    Ok(names)
 }
 
 /// Mends what a power loss or a failed sync has left, and says whether a torn write was dropped; or gives the error back.
@@ -276,7 +286,8 @@ fn area_options(area: Area, cache: &Cache) -> Options {
     options.set_compression_type(DBCompressionType::Lz4);
     let (memtable_bytes, block_bytes) = match area {
         Area::Log => (LOG_MEMTABLE_BYTES, 16 << 10),
-        Area::Entity => (SMALL_MEMTABLE_BYTES, 8 << 10),
+        // A part of a run for each block.
+        Area::Index => (SMALL_MEMTABLE_BYTES, 4 << 10),
         Area::Access => (ACCESS_MEMTABLE_BYTES, 16 << 10),
         Area::Tree | Area::State | Area::Meta => (SMALL_MEMTABLE_BYTES, 16 << 10),
     };
@@ -284,16 +295,10 @@ fn area_options(area: Area, cache: &Cache) -> Options {
     options.set_write_buffer_size(memtable_bytes);
     options.set_max_write_buffer_number(3);
     match area {
-        Area::Entity => {
-            // Filters by entity spare the tables that do not know it.
-            options.set_prefix_extractor(SliceTransform::create_fixed_prefix(ENTITY_PREFIX_BYTES));
-            table.set_bloom_filter(10.0, false);
-            table.set_whole_key_filtering(false);
+        Area::Index => {
             // Hashes hardly compress.
             options.set_compression_type(DBCompressionType::None);
-            // Each run is a table of this level, and merging them rewrites much of the index. Filters make a few more
-            // of them cheap to ask.
-            options.set_level_zero_file_num_compaction_trigger(ENTITY_TABLES_UNMERGED);
+            options.set_disable_auto_compactions(true);
         }
         Area::Access => {
             // Hashes and pseudonyms do not compress. Values lie beside the tables, so that merging those moves only
@@ -321,20 +326,11 @@ fn read_options(scan: &Scan) -> ReadOptions {
     if let Some(to) = &scan.to {
         options.set_iterate_upper_bound(to.clone());
     }
-    let one_entity = scan.area == Area::Entity && within_one_entity(scan);
-    options.set_total_order_seek(!one_entity);
-    options.set_prefix_same_as_start(one_entity);
     if scan.bulk {
         options.fill_cache(false);
         options.set_readahead_size(READ_AHEAD_BYTES);
     }
     options
-}
-
-/// Whether all keys of the range have the same prefix, so that filters may be asked.
-fn within_one_entity(scan: &Scan) -> bool {
-    let prefix = scan.from.get(..ENTITY_PREFIX_BYTES);
-    prefix.is_some() && scan.to.as_ref().is_some_and(|to| to.get(..ENTITY_PREFIX_BYTES) == prefix)
 }
 
 impl Log for RocksLog {
@@ -365,6 +361,14 @@ impl Log for RocksLog {
         self.take_table(area, rows).map_err(|error| {
             self.failed.store(true, Ordering::Release);
             LogError::io("writing a part of the index", &error)
+        })
+    }
+
+    fn drop_range(&self, area: Area, from: &[u8], to: &[u8]) -> Result<(), LogError> {
+        // Whole tables: none has keys both within the range and beside it, and what remains is never asked for.
+        self.db.delete_file_in_range_cf(self.family(area)?, from, to).map_err(|error| {
+            self.failed.store(true, Ordering::Release);
+            LogError::io("dropping a part of the index", &error)
         })
     }
 

@@ -16,7 +16,7 @@ use crate::types::{Sequence, Timestamp};
 use super::batch::BatchDigest;
 use super::fields::{Fields, Malformed};
 use super::identity::Identity;
-use super::index::Tail;
+use super::index::Index;
 use super::memory::MemoryLog;
 use super::rocks::RocksLog;
 use super::writes::{Area, Scan, Writes};
@@ -52,7 +52,7 @@ struct Inner {
     identity: Identity,
     failed: AtomicBool,
     /// The part of the index that is not on disk.
-    tail: Tail,
+    index: Index,
     // Behind `log`, since fields are dropped in order: the database closes before another process may open it.
     place: Place,
 }
@@ -157,7 +157,7 @@ impl Store {
             Some(identity) => identity?,
             None => create_identity(&*log, place.path.as_deref(), place.read_only)?,
         };
-        let inner = Inner { log, identity, failed: AtomicBool::new(false), tail: Tail::new(), place };
+        let inner = Inner { log, identity, failed: AtomicBool::new(false), index: Index::new(), place };
         Ok(Store { inner: Arc::new(inner) })
     }
 
@@ -211,8 +211,14 @@ impl Store {
         }
     }
 
-    pub(super) fn tail(&self) -> &Tail {
-        &self.inner.tail
+    /// Drops a range to which nothing refers any more, on the same terms.
+    pub(super) fn drop_range(&self, area: Area, from: &[u8], to: &[u8]) -> Result<(), LogError> {
+        self.may_write()?;
+        self.inner.log.drop_range(area, from, to).inspect_err(|_| self.latch())
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        &self.inner.index
     }
 
     /// What `read` makes of the value of `key`, if there is one.

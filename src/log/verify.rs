@@ -4,12 +4,14 @@
 
 use std::ops::ControlFlow;
 
-use crate::types::{EntityHash, HashKey, Sequence};
+use crate::domain::Order;
+use crate::types::{HashKey, Sequence};
 
 use super::access::AccessBlock;
 use super::batch::Batch;
 use super::chain::Chain;
-use super::key::{entity_key, log_key, read_access_key, read_entity_key, read_state_key, state_key};
+use super::index::{Row, StoredRun, Wanted, hash_of, key_of, place, read_block, row, sequence_of};
+use super::key::{log_key, read_access_key, read_index_key, read_state_key, state_key};
 use super::reader::batch_of;
 use super::replay::Progress;
 use super::store::Head;
@@ -37,7 +39,7 @@ pub struct Verification {
     pub batches: u64,
     /// Events that could be read.
     pub events: u64,
-    /// Entries of the entity index that are on disk. Those of the last events may not be; they are read from the log.
+    /// Entries of the index for AUDIT that are on disk. Those of the last events may not be; they are read from the log.
     pub index_entries: u64,
     /// Records of the newest snapshot.
     pub snapshot_records: u64,
@@ -83,24 +85,16 @@ struct IndexSum {
 }
 
 impl IndexSum {
-    fn add(&mut self, key: &[u8], value: &[u8]) {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(key).update(value);
-        let digest = hasher.finalize();
+    fn add(&mut self, row: &Row) {
+        let digest = blake3::hash(row);
         let front = digest.as_bytes().first_chunk().map_or(0, |front| u128::from_le_bytes(*front));
         self.entries += 1;
         self.sum = self.sum.wrapping_add(front);
     }
 }
 
-/// The index as it is on disk.
-struct Index {
-    /// Up to here it must be complete.
-    place: Sequence,
-    /// Up to here it reaches: what a crash left of the step to the next place may stand behind this one, whole.
-    covered: Sequence,
-    sum: IndexSum,
-}
+/// The entries of a part of the index, or why it cannot be where it stands.
+type Part<'a> = Result<&'a [Row], &'static str>;
 
 impl Store {
     /// Checks everything that is stored. `progress` counts events and index entries.
@@ -120,24 +114,25 @@ impl Store {
             findings_untold: 0,
         };
         let total = head.last.value().saturating_mul(2);
-        let index = self.read_index(&mut report, &mut |done| progress(done, total))?;
+        let runs = self.verify_runs(&mut report)?;
+        let sum = self.verify_index(&mut report, &runs, &mut |done| progress(done, total))?;
         let entries = report.index_entries;
-        let expected = self.verify_log(&mut report, index.covered, &mut |done| progress(entries + done, total))?;
+        let expected = self.verify_log(&mut report, place(&runs), &mut |done| progress(entries + done, total))?;
         // Only where the sums differ is it worth asking for each entry.
-        if index.sum != expected {
-            self.find_missing_entries(&mut report, index.place)?;
-            self.find_extra_entries(&mut report)?;
+        if sum != expected {
+            self.find_missing_entries(&mut report, &runs)?;
+            self.find_extra_entries(&mut report, &runs)?;
         }
         self.verify_snapshot(&mut report)?;
         self.verify_accesses(&mut report)?;
         Ok(report)
     }
 
-    /// Follows the log, and gives what the index must hold of its events up to `covered`.
+    /// Follows the log, and gives what the index must hold of its events up to `place`.
     fn verify_log(
         &self,
         report: &mut Verification,
-        covered: Sequence,
+        place: Sequence,
         progress: &mut dyn FnMut(u64),
     ) -> Result<IndexSum, LogError> {
         let hash_key = self.identity().hash_key;
@@ -153,7 +148,7 @@ impl Store {
             };
             report.batches += 1;
             if let Some(batch) = batch {
-                verify_events(&batch, &hash_key, &mut chain, report, (covered, &mut expected))?;
+                verify_events(&batch, &hash_key, &mut chain, report, (place, &mut expected))?;
                 progress(report.events);
             }
             Ok(ControlFlow::Continue(()))
@@ -172,74 +167,117 @@ impl Store {
         Ok(expected)
     }
 
-    fn read_index(&self, report: &mut Verification, progress: &mut dyn FnMut(u64)) -> Result<Index, LogError> {
-        let last = report.head.last;
-        let mut place = Sequence::ZERO;
-        match self.index_place() {
-            Ok(stored) if stored <= last => place = stored,
-            Ok(stored) => report.add(Area::Meta, stored, "the index is said to be younger than the log"),
+    /// The runs of the index that count.
+    fn verify_runs(&self, report: &mut Verification) -> Result<Vec<StoredRun>, LogError> {
+        let mut runs = Vec::new();
+        match self.stored_runs() {
+            Ok(listed) => runs = listed,
             Err(error) => report.add_error(Area::Meta, error)?,
         }
-        let mut index = Index { place, covered: place, sum: IndexSum::default() };
-        self.scan(&Scan::all_from(Area::Entity, []), |key, value| {
-            index.sum.add(key, value);
-            if let Ok((_, sequence)) = read_entity_key(key) {
-                index.covered = index.covered.max(sequence.min(last));
-            }
-            if index.sum.entries.is_multiple_of(4096) {
-                progress(index.sum.entries);
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        report.index_entries = index.sum.entries;
-        progress(index.sum.entries);
-        Ok(index)
+        let place = place(&runs);
+        if place > report.head.last {
+            report.add(Area::Meta, place, "the index for AUDIT is younger than the log");
+        }
+        Ok(runs)
     }
 
-    fn find_missing_entries(&self, report: &mut Verification, place: Sequence) -> Result<(), LogError> {
+    /// Reads the index, and gives what it holds.
+    fn verify_index(
+        &self,
+        report: &mut Verification,
+        runs: &[StoredRun],
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<IndexSum, LogError> {
+        let mut sum = IndexSum::default();
+        self.scan_index(runs, &mut |block| {
+            match block {
+                Ok(rows) => rows.iter().for_each(|row| sum.add(row)),
+                Err(why) => report.add(Area::Index, Sequence::ZERO, why),
+            }
+            progress(sum.entries);
+            Ok(())
+        })?;
+        report.index_entries = sum.entries;
+        Ok(sum)
+    }
+
+    /// Shows what stands in the runs that count. What stands beside them a crash has left, and nobody reads it.
+    fn scan_index(
+        &self,
+        runs: &[StoredRun],
+        visit: &mut dyn FnMut(Part<'_>) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        let mut before = None;
+        self.scan(&Scan::all_from(Area::Index, []), |key, value| {
+            let Ok((number, last)) = read_index_key(key) else {
+                visit(Err("the index has a key of a wrong length"))?;
+                return Ok(ControlFlow::Continue(()));
+            };
+            let Some(at) = runs.iter().position(|run| run.number == number) else {
+                return Ok(ControlFlow::Continue(()));
+            };
+            let covered = place(&runs[..at])..runs[at].last;
+            let sound = |rows: &&[Row]| {
+                let first = rows.first().map(key_of);
+                let in_order =
+                    rows.is_sorted_by(|a, b| key_of(a) < key_of(b)) && rows.last().map(key_of) == Some(&last);
+                let behind = before.filter(|(of, _)| *of == number).is_none_or(|(_, before)| first > Some(&before));
+                let inside =
+                    rows.iter().all(|row| (covered.start < sequence_of(row)) && sequence_of(row) <= covered.end);
+                in_order && behind && inside
+            };
+            let rows = read_block(value).ok().filter(sound);
+            before = Some((number, last));
+            visit(rows.ok_or("a part of the index does not stand where it belongs"))?;
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    fn find_missing_entries(&self, report: &mut Verification, runs: &[StoredRun]) -> Result<(), LogError> {
         let hash_key = self.identity().hash_key;
         self.scan(&Scan::all_from(Area::Log, []), |_, value| {
             // What cannot be read was told by the first pass.
             let Ok(batch) = Batch::read(value) else { return Ok(ControlFlow::Continue(())) };
             for event in batch.events().filter_map(Result::ok) {
-                let key = entity_key(hash_key.hash(event.entity.as_str()), event.sequence);
-                let named = self.read(Area::Entity, &key, |value| batch_of(event.sequence, value))?;
-                match named {
-                    // The others are read from the log when the store is opened.
-                    None if event.sequence > place => {}
-                    None => report.add(Area::Entity, event.sequence, "the index lacks an event of the log"),
+                // The others are read from the log when the store is opened.
+                if event.sequence > place(runs) {
+                    break;
+                }
+                let (hash, at) = (hash_key.hash(event.entity.as_str()), event.sequence.value());
+                let wanted = Wanted { hash, range: at..=at, order: Order::Ascending, count: 1 };
+                let mut found = Vec::new();
+                match self.find_stored(runs, &wanted, &mut found) {
+                    // A part that cannot be read was told too.
+                    Ok(()) | Err(LogError::Corrupt { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+                match found.first().map(batch_of) {
+                    None => report.add(Area::Index, event.sequence, "the index lacks an event of the log"),
                     Some(Ok(first)) if first == batch.head().first => {}
-                    Some(_) => report.add(Area::Entity, event.sequence, "the index names a wrong batch"),
+                    Some(_) => report.add(Area::Index, event.sequence, "the index names a wrong batch"),
                 }
             }
             Ok(ControlFlow::Continue(()))
         })
     }
 
-    fn find_extra_entries(&self, report: &mut Verification) -> Result<(), LogError> {
+    fn find_extra_entries(&self, report: &mut Verification, runs: &[StoredRun]) -> Result<(), LogError> {
         let hash_key = self.identity().hash_key;
-        self.scan(&Scan::all_from(Area::Entity, []), |key, value| {
-            let Ok((hash, sequence)) = read_entity_key(key) else {
-                report.add(Area::Entity, Sequence::ZERO, "the index has a key of a wrong length");
-                return Ok(ControlFlow::Continue(()));
-            };
-            if !self.names_an_event(&hash_key, hash, sequence, value)? {
-                report.add(Area::Entity, sequence, "the index names an event that the log does not have there");
+        self.scan_index(runs, &mut |block| {
+            for row in block.unwrap_or_default() {
+                if !self.names_an_event(&hash_key, row)? {
+                    let what = "the index names an event that the log does not have there";
+                    report.add(Area::Index, sequence_of(row), what);
+                }
             }
-            Ok(ControlFlow::Continue(()))
+            Ok(())
         })
     }
 
-    fn names_an_event(
-        &self,
-        hash_key: &HashKey,
-        hash: EntityHash,
-        sequence: Sequence,
-        value: &[u8],
-    ) -> Result<bool, LogError> {
-        let Ok(first) = batch_of(sequence, value) else { return Ok(false) };
-        let event = self.read(Area::Log, &log_key(first), |value| Batch::read(value)?.event(sequence))?;
-        Ok(event.is_some_and(|event| event.is_ok_and(|event| hash_key.hash(event.entity.as_str()) == hash)))
+    fn names_an_event(&self, hash_key: &HashKey, row: &Row) -> Result<bool, LogError> {
+        let Ok(first) = batch_of(row) else { return Ok(false) };
+        let event = self.read(Area::Log, &log_key(first), |value| Batch::read(value)?.event(sequence_of(row)))?;
+        Ok(event.is_some_and(|event| event.is_ok_and(|event| hash_key.hash(event.entity.as_str()) == hash_of(row))))
     }
 
     fn verify_snapshot(&self, report: &mut Verification) -> Result<(), LogError> {
@@ -294,7 +332,7 @@ fn verify_events(
     hash_key: &HashKey,
     chain: &mut Chain,
     report: &mut Verification,
-    (covered, expected): (Sequence, &mut IndexSum),
+    (place, expected): (Sequence, &mut IndexSum),
 ) -> Result<(), LogError> {
     for (position, event) in (0_u16..).zip(batch.events()) {
         let sequence = Sequence::new(batch.head().first.value() + u64::from(position));
@@ -304,8 +342,8 @@ fn verify_events(
                     report.add_error(Area::Log, error)?;
                 }
                 report.events += 1;
-                if sequence <= covered {
-                    expected.add(&entity_key(hash_key.hash(event.entity.as_str()), sequence), &position.to_le_bytes());
+                if sequence <= place {
+                    expected.add(&row(hash_key.hash(event.entity.as_str()), sequence, position));
                 }
             }
             Err(why) => report.add(Area::Log, sequence, format!("an event is damaged: {}", why.0)),

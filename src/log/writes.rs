@@ -7,8 +7,8 @@ use std::ops::Range;
 pub enum Area {
     /// The batches of events.
     Log,
-    /// Which events concern which entity.
-    Entity,
+    /// Which events concern which entity: the index for AUDIT.
+    Index,
     /// Hash tiles; empty in this format.
     Tree,
     /// Snapshots of the projections.
@@ -21,13 +21,13 @@ pub enum Area {
 
 impl Area {
     /// All of them.
-    pub const ALL: [Area; 6] = [Area::Log, Area::Entity, Area::Tree, Area::State, Area::Access, Area::Meta];
+    pub const ALL: [Area; 6] = [Area::Log, Area::Index, Area::Tree, Area::State, Area::Access, Area::Meta];
 
     /// Its name on disk and for people.
     pub const fn name(self) -> &'static str {
         match self {
             Area::Log => "log",
-            Area::Entity => "entity",
+            Area::Index => "index",
             Area::Tree => "tree",
             Area::State => "state",
             Area::Access => "access",

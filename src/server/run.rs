@@ -33,6 +33,9 @@ use super::shared::{Happened, Shared, Sink};
 /// After a failed write the answers 500 get this long to leave.
 const FAREWELL: Duration = Duration::from_secs(2);
 
+/// From so many events on, that their part of the index for AUDIT is built is said: it takes seconds. A crash leaves fewer.
+const INDEX_TOLD: u64 = 4_000_000;
+
 /// How a server ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Ended {
@@ -282,6 +285,10 @@ fn hand_over(
     let sequencer = Arc::new(Sequencer::new(recovery.last, recovery.last_time));
     let access_retention_ms = u64::try_from(settings.access_retention.as_millis()).unwrap_or(u64::MAX);
     let options = CommitterOptions { access_retention_ms, now, ..CommitterOptions::default() };
+    let unindexed = store.unindexed_events()?;
+    if unindexed > INDEX_TOLD {
+        tracing::info!(events = unindexed, "the index for AUDIT is built from the log");
+    }
     let committer = Committer::start(store.clone(), options, Sink(Arc::clone(shared)))?;
     let readers = Arc::new(ReaderPool::start(store, settings.readers, READER_QUEUE)?);
     for (index, (table, arrival)) in tables.0.into_iter().zip(&cores.arrivals).enumerate() {

@@ -280,6 +280,14 @@ impl Log for Disk {
         platter.write(&writes)
     }
 
+    fn drop_range(&self, area: Area, from: &[u8], to: &[u8]) -> Result<(), LogError> {
+        let mut platter = self.platter();
+        let mut writes = Writes::new();
+        writes.delete_range(area, from, to);
+        *platter.counts.entry("part of the index dropped").or_default() += 1;
+        platter.write(&writes)
+    }
+
     fn read(&self, area: Area, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<(), LogError> {
         let synced = Arc::clone(&self.platter().synced);
         synced.read(area, key, found)

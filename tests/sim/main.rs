@@ -42,7 +42,7 @@ const TWICE: u64 = 8;
 /// From so many seeds on, every fault must have happened.
 const SEEDS_FOR_ALL_FAULTS: u64 = 200;
 /// What is done to worlds, and what comes of it.
-const FAULTS: [&str; 36] = [
+const FAULTS: [&str; 37] = [
     "answer: changed",
     "answer: refused",
     "answer: replayed",
@@ -64,6 +64,7 @@ const FAULTS: [&str; 36] = [
     "gave up in a slow sync",
     "letter or message held back",
     "long silence",
+    "part of the index dropped",
     "part of the index written",
     "power lost after a sync",
     "power lost before a sync",

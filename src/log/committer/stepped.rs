@@ -49,7 +49,7 @@ impl<S: CommitSink> SteppedCommitter<S> {
         sink: S,
         access_counter: u32,
     ) -> Result<SteppedCommitter<S>, LogError> {
-        store.load_index()?;
+        store.load_index(Some(options.index_rows.max(1)))?;
         let head = store.head()?;
         let mut work = Work::new(store, options, Rc::new(sink), never(), head, access_counter);
         work.indexing = Indexing::in_line(options.index_rows);

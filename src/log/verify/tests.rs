@@ -8,12 +8,13 @@ use super::super::access::AccessRecord;
 use super::super::arbitrary::{encoded, histories, plain_history};
 use super::super::batch::encode_batch;
 use super::super::fields::{SEAL_BYTES, seal};
-use super::super::fixtures::{content, delete, early, holding, send, small, start, tamper};
+use super::super::fixtures::{content, delete, early, holding, index_rows, put_index, send, small, start, tamper};
+use super::super::index::position_of;
 use super::super::snapshot::{SnapshotNonce, SnapshotWriter};
 use super::super::{Append, LogError, Write};
 use super::*;
 use crate::domain::Event;
-use crate::types::Timestamp;
+use crate::types::{EntityHash, Timestamp};
 
 /// Twenty events in batches of two, at most five to a commit.
 fn store() -> Store {
@@ -52,7 +53,7 @@ proptest! {
         prop_assert_eq!(&report.findings, &[]);
         prop_assert_eq!(report.batches, content(&store, Area::Log).len() as u64);
         prop_assert_eq!(report.events, events.len() as u64);
-        prop_assert_eq!(report.index_entries, content(&store, Area::Entity).len() as u64);
+        prop_assert_eq!(report.index_entries, index_rows(&store).len() as u64);
         prop_assert_eq!(report.snapshot_records, nonces);
         prop_assert_eq!(report.access_blocks, accesses as u64);
         prop_assert!(steps.is_sorted(), "{:?}", steps);
@@ -67,15 +68,12 @@ proptest! {
         gaps in proptest::collection::btree_set(1..=20_u64, 0..20),
     ) {
         let store = store();
-        for (key, _) in content(&store, Area::Entity) {
-            if gaps.contains(&read_entity_key(&key).unwrap().1.value()) {
-                delete(&store, Area::Entity, &key);
-            }
-        }
-        tamper(&store, Area::Meta, Write::Put { key: b"index", value: &place.to_le_bytes() });
+        let mut rows = index_rows(&store);
+        rows.retain(|row| sequence_of(row).value() <= place && !gaps.contains(&sequence_of(row).value()));
+        put_index(&store, rows, place);
         let found: BTreeSet<_> = findings(&store).into_iter().collect();
         let damage = gaps.range(..=place);
-        let lacks = damage.map(|at| (Area::Entity, *at, "the index lacks an event of the log".to_owned()));
+        let lacks = damage.map(|at| (Area::Index, *at, "the index lacks an event of the log".to_owned()));
         prop_assert_eq!(found, lacks.collect());
     }
 
@@ -129,7 +127,7 @@ fn a_deleted_batch_is_found_wherever_it_was() {
         let first = gone.head().first.value();
         assert!(found.iter().any(|(area, sequence, _)| *area == Area::Log && *sequence == first), "{index}: {found:?}");
         // The index still names its events.
-        let named = found.iter().filter(|(area, ..)| *area == Area::Entity).count();
+        let named = found.iter().filter(|(area, ..)| *area == Area::Index).count();
         assert_eq!(named as u64, gone.count(), "{index}: {found:?}");
     }
 }
@@ -172,35 +170,71 @@ fn a_batch_that_was_replaced_whole_is_found() {
 
 #[test]
 fn missing_and_extra_and_wrong_index_entries_are_found() {
-    type Change<'a> = &'a dyn Fn(&Store, &[u8], &[u8]);
-    let case = |change: Change<'_>| {
+    let case = |change: &dyn Fn(&mut Vec<Row>)| {
         let store = store();
-        let (key, value) = content(&store, Area::Entity)[8].clone();
-        let (_, sequence) = read_entity_key(&key).unwrap();
-        change(&store, &key, &value);
+        let mut rows = index_rows(&store);
+        // The ninth is the one that a change may change.
+        let at = sequence_of(&rows[8]);
+        change(&mut rows);
+        put_index(&store, rows, 20);
         let found = findings(&store);
-        assert!(found.iter().all(|(area, ..)| *area == Area::Entity), "{found:?}");
-        found.into_iter().map(|(_, at, what)| (at == sequence.value(), what)).collect::<Vec<_>>()
+        assert!(found.iter().all(|(area, ..)| *area == Area::Index), "{found:?}");
+        found.into_iter().map(|(_, sequence, what)| (sequence == at.value(), what)).collect::<Vec<_>>()
     };
     let lacks = (true, "the index lacks an event of the log".to_owned());
     let extra = |here| (here, "the index names an event that the log does not have there".to_owned());
-    assert_eq!(case(&|store, key, _| delete(store, Area::Entity, key)), std::slice::from_ref(&lacks));
+    assert_eq!(case(&|_| ()), []);
+    assert_eq!(
+        case(&|rows| {
+            rows.remove(8);
+        }),
+        std::slice::from_ref(&lacks)
+    );
 
-    let foreign = EntityHash::from_be_bytes([9; 16]);
-    let add = |store: &Store, sequence: u64, value: &[u8]| {
-        let key = entity_key(foreign, Sequence::new(sequence));
-        tamper(store, Area::Entity, Write::Put { key: &key, value });
-    };
-    assert_eq!(case(&|store, _, _| add(store, 99, &[0, 0])), [extra(false)]);
-    let moved = case(&|store, key, value| {
-        delete(store, Area::Entity, key);
-        add(store, read_entity_key(key).unwrap().1.value(), value);
-    });
-    assert_eq!(moved, [lacks, extra(true)]);
-    let wrong = case(&|store, key, _| tamper(store, Area::Entity, Write::Put { key, value: &[9, 0] }));
+    let foreign = |of: &Row| row(EntityHash::from_be_bytes([9; 16]), sequence_of(of), position_of(of));
+    assert_eq!(case(&|rows| rows.push(foreign(&rows[3].clone()))), [extra(false)]);
+    assert_eq!(case(&|rows| rows[8] = foreign(&rows[8])), [lacks, extra(true)]);
+    let wrong = case(&|rows| rows[8][24] ^= 1);
     assert_eq!(wrong[0], (true, "the index names a wrong batch".to_owned()));
-    let short = case(&|store, _, _| tamper(store, Area::Entity, Write::Put { key: b"short", value: b"" }));
-    assert_eq!(short, [(false, "the index has a key of a wrong length".to_owned())]);
+}
+
+#[test]
+fn parts_of_the_index_that_stand_where_they_do_not_belong_are_found() {
+    type Change<'a> = &'a dyn Fn(&Store, &[u8], &[u8]);
+    let case = |change: Change<'_>| {
+        let store = holding(&plain_history(20));
+        put_index(&store, index_rows(&store), 20);
+        let (key, value) = content(&store, Area::Index)[0].clone();
+        change(&store, &key, &value);
+        findings(&store).into_iter().map(|(_, _, what)| what).collect::<BTreeSet<_>>()
+    };
+    let misplaced = "a part of the index does not stand where it belongs";
+    let put = |store: &Store, key: &[u8], value: &[u8]| tamper(store, Area::Index, Write::Put { key, value });
+    let short = case(&|store, _, _| put(store, b"short", b""));
+    assert_eq!(short, BTreeSet::from(["the index has a key of a wrong length".to_owned()]));
+    // A run that is not listed is what a crash leaves.
+    let other = case(&|store, key, value| put(store, &[&[0, 0, 0, 0, 0, 0, 0, 2], &key[8..]].concat(), value));
+    assert_eq!(other, BTreeSet::new());
+    // Twice, behind each other.
+    let again = case(&|store, key, value| put(store, &[&key[..8], &[0xff; 24]].concat(), value));
+    assert_eq!(again, BTreeSet::from([misplaced.to_owned()]));
+    for damaged in [
+        case(&|store, key, value| put(store, key, &value[1..])),
+        case(&|store, key, _| put(store, key, b"")),
+        case(&|store, key, value| put(store, key, &value[..value.len() - 26])),
+        case(&|store, key, value| put(store, key, &[&value[26..52], &value[..26], &value[52..]].concat())),
+        // An event behind those that the run covers.
+        case(&|store, key, value| {
+            let mut run = content(store, Area::Meta).into_iter().find(|(key, _)| key == b"runs").unwrap().1;
+            run.truncate(run.len() - SEAL_BYTES);
+            run[9] = 19;
+            seal(&mut run, 0);
+            tamper(store, Area::Meta, Write::Put { key: b"runs", value: &run });
+            put(store, key, value);
+        }),
+    ] {
+        assert!(damaged.contains(misplaced), "{damaged:?}");
+    }
 }
 
 #[test]
