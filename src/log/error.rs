@@ -72,6 +72,8 @@ pub enum LogError {
         /// The database.
         path: PathBuf,
     },
+    /// The newest snapshot has a form of earlier versions. Nothing is damaged.
+    OldSnapshot,
     /// The processor is older than the program.
     Processor {
         /// The instructions that it lacks.
@@ -150,6 +152,9 @@ impl fmt::Display for LogError {
                 f,
                 "an earlier version has written {}: start the server once, which builds its index for AUDIT anew from the log, then try again",
                 path.display()
+            ),
+            LogError::OldSnapshot => f.write_str(
+                "an earlier version has taken the snapshot, in a form that is not read any more: nothing is lost, and the next snapshot replaces it",
             ),
             LogError::Processor { lacks } => write!(
                 f,

@@ -9,7 +9,7 @@ use super::fields::Malformed;
 use super::key::{number_beside, read_state_key, state_key};
 use super::replay::{Progress, Span};
 use super::schema::StoredEvent;
-use super::snapshot::{Marker, Record, SnapshotEntry, SnapshotNonce, read_chunk};
+use super::snapshot::{Marker, Record, SnapshotEntry, SnapshotNonce, is_old_chunk, read_chunk};
 use super::writes::{Area, Scan};
 use super::{LogError, Store};
 
@@ -126,7 +126,7 @@ impl Store {
                     take(Recovered::Nonce(nonce));
                 }
             })
-            .map_err(corrupt)?;
+            .map_err(|why| if is_old_chunk(value) { LogError::OldSnapshot } else { corrupt(why) })?;
             chunks += 1;
             progress(records);
             Ok(ControlFlow::Continue(()))

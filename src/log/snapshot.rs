@@ -239,6 +239,11 @@ pub(super) fn read_chunk(snapshot: u64, bytes: &[u8], visit: &mut dyn FnMut(Reco
     Ok(u64::from(count))
 }
 
+/// Whether this is a chunk as earlier versions wrote it, which is not read any more.
+pub(super) fn is_old_chunk(bytes: &[u8]) -> bool {
+    unseal(bytes).is_ok_and(|(covered, _)| covered.first().is_some_and(|version| (1..CHUNK_VERSION).contains(version)))
+}
+
 fn read_entry<'a>(fields: &mut Fields<'a>) -> Result<SnapshotEntry<'a>, Malformed> {
     let hash = EntityHash::from_be_bytes(fields.array()?);
     let code = fields.u8()?;

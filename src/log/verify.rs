@@ -43,6 +43,9 @@ pub struct Verification {
     pub index_entries: u64,
     /// Records of the newest snapshot.
     pub snapshot_records: u64,
+    /// Whether that snapshot has a form of earlier versions, which is not read any more. That is no damage: all events are
+    /// replayed at the next start.
+    pub snapshot_is_old: bool,
     /// Blocks of the access journal.
     pub access_blocks: u64,
     /// Where the log says that it ends. Whoever has kept a digest from elsewhere compares it with this one.
@@ -108,6 +111,7 @@ impl Store {
             events: 0,
             index_entries: 0,
             snapshot_records: 0,
+            snapshot_is_old: false,
             access_blocks: 0,
             head,
             findings: Vec::new(),
@@ -291,7 +295,10 @@ impl Store {
         };
         if let Some(marker) = marker {
             let outcome = self.load(&marker, last, &mut |_| (), &mut |records| report.snapshot_records = records);
-            outcome.or_else(|error| report.add_error(Area::State, error))?;
+            match outcome {
+                Err(LogError::OldSnapshot) => report.snapshot_is_old = true,
+                outcome => outcome.or_else(|error| report.add_error(Area::State, error))?,
+            }
         }
         // Chunks of the newest snapshot were read just now; those of others may be there, from before or unfinished.
         let others = match marker {

@@ -14,7 +14,7 @@ use signal_hook::iterator::Signals;
 use crate::engine::{Engine, Sequencer};
 use crate::faces::repsec;
 use crate::log::pool::READER_QUEUE;
-use crate::log::{Committer, CommitterHandle, CommitterOptions, OpenOptions, ReaderPool, Store};
+use crate::log::{Committer, CommitterHandle, CommitterOptions, LogError, OpenOptions, ReaderPool, Store};
 use crate::projection::StateHash;
 use crate::runtime::uring::Driver;
 use crate::runtime::{Mesh, now};
@@ -268,8 +268,10 @@ fn hand_over(
     start: Start,
 ) -> Result<CommitterHandle, StartError> {
     let Start { tables, nonces, recovery, summary } = start;
-    if let Some(error) = &recovery.snapshot_damage {
-        tracing::warn!(%error, "the snapshot cannot be used; the whole log was replayed instead");
+    match &recovery.snapshot_damage {
+        Some(error @ LogError::OldSnapshot) => tracing::info!("{error}; the whole log was replayed"),
+        Some(error) => tracing::warn!(%error, "the snapshot cannot be used; the whole log was replayed instead"),
+        None => {}
     }
     tracing::info!(
         sequence = recovery.last.value(),

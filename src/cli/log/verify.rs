@@ -28,6 +28,7 @@ pub(super) fn run(store: &Store, json: bool, out: &mut dyn Write) -> Result<Exit
             "batches": report.batches,
             "index_entries": report.index_entries,
             "snapshot_records": report.snapshot_records,
+            "snapshot_is_old": report.snapshot_is_old,
             "access_blocks": report.access_blocks,
             "digest": report.head.digest.to_string(),
             "findings": findings,
@@ -41,11 +42,16 @@ pub(super) fn run(store: &Store, json: bool, out: &mut dyn Write) -> Result<Exit
         if report.findings_untold > 0 {
             writeln!(out, "... and {} more", report.findings_untold)?;
         }
+        let snapshot = if report.snapshot_is_old {
+            "none that is read: an earlier version has taken the snapshot, and the next one replaces it".to_owned()
+        } else {
+            report.snapshot_records.to_string()
+        };
         let rows = [
             ("events".to_owned(), report.events.to_string()),
             ("batches".to_owned(), report.batches.to_string()),
             ("index entries".to_owned(), report.index_entries.to_string()),
-            ("snapshot records".to_owned(), report.snapshot_records.to_string()),
+            ("snapshot records".to_owned(), snapshot),
             ("access blocks".to_owned(), report.access_blocks.to_string()),
             ("digest of the last batch".to_owned(), report.head.digest.to_string()),
             ("result".to_owned(), if report.is_sound() { "whole".to_owned() } else { "DAMAGED".to_owned() }),

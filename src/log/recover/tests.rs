@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::super::arbitrary::{histories, plain_history};
+use super::super::fields::{SEAL_BYTES, seal};
 use super::super::fixtures::{commit, content, delete, send, small, start, tamper};
 use super::super::{Append, SnapshotWriter, Write};
 use super::*;
@@ -187,6 +188,26 @@ fn a_damaged_snapshot_is_told_and_replayed_over() {
         assert_eq!((recovery.tail_events, recovery.snapshot_sequence), (10, Sequence::ZERO));
         assert_eq!(recovery.next_snapshot, 8);
         assert_eq!(store.verify(&mut |_, _| ()).unwrap().findings.len(), 1);
+    }
+}
+
+/// As a store of an earlier version is started: nothing is damaged, and nobody is told that it were.
+#[test]
+fn a_snapshot_of_an_earlier_version_is_replayed_over_and_no_damage() {
+    let (store, events) = with_snapshot();
+    for version in [1, 0, 3] {
+        for (key, value) in content(&store, Area::State) {
+            let mut old = value[..value.len() - SEAL_BYTES].to_vec();
+            old[0] = version;
+            seal(&mut old, 0);
+            tamper(&store, Area::State, Write::Put { key: &key, value: &old });
+        }
+        let (state, recovery) = recovered(&store).unwrap();
+        assert_eq!(recovery.snapshot_damage == Some(LogError::OldSnapshot), version == 1);
+        assert_eq!(state, replayed_from_nothing(store.identity().hash_key, &events));
+        assert_eq!((recovery.tail_events, recovery.next_snapshot), (10, 8));
+        let report = store.verify(&mut |_, _| ()).unwrap();
+        assert_eq!((report.snapshot_is_old, report.is_sound()), (version == 1, version == 1));
     }
 }
 
