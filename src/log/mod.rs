@@ -6,7 +6,7 @@
 //! - `batch`, `schema`, `snapshot`, `access`, `identity` and `key` say what the bytes are; the manual's page
 //!   "storage format" draws them.
 //!
-//! May use: `types`, `domain`; rocksdb in `rocks` only, rkyv in `schema` only. Never: a protocol, a socket,
+//! May use: `types`, `domain`; rocksdb in `rocks` only, rkyv in `schema` only, lz4 in `packed` only. Never: a protocol, a socket,
 //! an event loop. All of it blocks, so none of it may be called on the thread of a shard, except
 //! [`Lane::try_send`] and [`ReaderPool::try_submit`], which never do.
 //!
@@ -38,6 +38,7 @@ pub mod identity;
 mod index;
 pub mod key;
 pub mod memory;
+mod packed;
 pub mod pool;
 pub mod reader;
 pub mod recover;

@@ -19,6 +19,7 @@ use rocksdb::{
 
 use crate::types::Sequence;
 
+use super::packed::{pack, unpack};
 use super::writes::{Area, Scan, Write, Writes};
 use super::{Log, LogError, Visit, closing, torn};
 
@@ -28,19 +29,23 @@ const OLD_INDEX: &str = "entity";
 /// Blocks of tables in memory. AUDIT rereads what is popular; everything else reads once. The page cache of the
 /// operating system holds the rest, so that a small machine is not asked for much.
 const BLOCK_CACHE_BYTES: usize = 128 << 20;
-/// What the log gathers in memory before it writes a table: large, since batches arrive at 100 MB/s, and small enough
+/// What the log gathers in memory before it writes a table: large, since batches arrive at 50 MB/s, and small enough
 /// for a machine with 2 GiB. At most three of each exist.
-const LOG_MEMTABLE_BYTES: usize = 32 << 20;
+const LOG_MEMTABLE_BYTES: usize = 24 << 20;
 /// The same for the access journal: what is gathered goes to one file of values, which is not written again.
 const ACCESS_MEMTABLE_BYTES: usize = 32 << 20;
 /// Values of the access journal from this length on stand in files of values.
 const ACCESS_VALUE_BYTES_MIN: u64 = 1024;
 /// The same for areas that hold little or are written rarely.
 const SMALL_MEMTABLE_BYTES: usize = 8 << 20;
-/// Memory is asked for by such pieces, where tables have 32 MiB: one is as long as a table. The C library gives back to the
-/// operating system what is longer than 32 MiB; of RocksDB's own pieces of 1 MiB it kept some 80 MiB for itself. RocksDB
-/// writes a table when less than a quarter of its piece is left, and what is never written to takes no memory.
-const PIECE_BYTES: usize = LOG_MEMTABLE_BYTES / 3 * 4;
+/// In such pieces memory is asked for where tables are long: one is as long as a table. The C library gives back to the
+/// operating system what takes more than 32 MiB with its own few bytes; of RocksDB's own pieces of 1 MiB it kept some 80 MiB
+/// for itself. RocksDB writes a table when less than a quarter of its piece is left, and what is never written to takes no
+/// memory.
+const fn piece_bytes(memtable_bytes: usize) -> usize {
+    memtable_bytes / 3 * 4
+}
+const _: () = assert!(piece_bytes(LOG_MEMTABLE_BYTES) >= 32 << 20 && piece_bytes(ACCESS_MEMTABLE_BYTES) >= 32 << 20);
 /// Write-ahead logs together. An area that is written rarely would else keep old ones alive for long, and a start after
 /// a crash reads them all, at about 100 MB/s.
 const WAL_BYTES_MAX: u64 = 128 << 20;
@@ -157,8 +162,10 @@ fn open_database(path: &Path, read_only: bool, cache: &Cache) -> Result<DB, Refu
     let families = Area::ALL.map(|area| {
         let mut options = area_options(area, cache);
         // Who only reads fills no table; and what is not on disk yet would be told as long as its piece.
-        if !read_only && matches!(area, Area::Log | Area::Access) {
-            options.set_arena_block_size(PIECE_BYTES);
+        match area {
+            Area::Log if !read_only => options.set_arena_block_size(piece_bytes(LOG_MEMTABLE_BYTES)),
+            Area::Access if !read_only => options.set_arena_block_size(piece_bytes(ACCESS_MEMTABLE_BYTES)),
+            _ => {}
         }
         ColumnFamilyDescriptor::new(area.name(), options)
     });
@@ -285,7 +292,8 @@ fn area_options(area: Area, cache: &Cache) -> Options {
     let mut options = Options::default();
     options.set_compression_type(DBCompressionType::Lz4);
     let (memtable_bytes, block_bytes) = match area {
-        Area::Log => (LOG_MEMTABLE_BYTES, 16 << 10),
+        // A batch or two for each block.
+        Area::Log => (LOG_MEMTABLE_BYTES, 4 << 10),
         // A part of a run for each block.
         Area::Index => (SMALL_MEMTABLE_BYTES, 4 << 10),
         Area::Access => (ACCESS_MEMTABLE_BYTES, 16 << 10),
@@ -307,8 +315,10 @@ fn area_options(area: Area, cache: &Cache) -> Options {
             options.set_enable_blob_files(true);
             options.set_min_blob_size(ACCESS_VALUE_BYTES_MIN);
         }
-        // Batches are found by their exact keys in tables whose ranges hardly overlap: a filter would tell nothing.
-        Area::Log | Area::Tree | Area::State | Area::Meta => {}
+        // They are packed. Batches are found by their exact keys in tables whose ranges hardly overlap: a filter would tell
+        // nothing.
+        Area::Log | Area::State => options.set_compression_type(DBCompressionType::None),
+        Area::Tree | Area::Meta => {}
     }
     // Compaction that lags must not stop commits: keys arrive in order almost everywhere, so many young tables cost
     // readers little, while a stalled commit costs every client.
@@ -318,6 +328,11 @@ fn area_options(area: Area, cache: &Cache) -> Options {
     options.set_hard_pending_compaction_bytes_limit(0);
     options.set_block_based_table_factory(&table);
     options
+}
+
+/// Whether values of the area are long, and so packed.
+fn is_packed(area: Area) -> bool {
+    matches!(area, Area::Log | Area::State)
 }
 
 fn read_options(scan: &Scan) -> ReadOptions {
@@ -340,10 +355,12 @@ impl Log for RocksLog {
         for (family, area) in families.iter_mut().zip(Area::ALL) {
             *family = self.family(area)?;
         }
-        let mut batch = WriteBatch::with_capacity_bytes(writes.len_bytes() + (writes.len_bytes() >> 2));
+        let mut batch = WriteBatch::with_capacity_bytes(writes.len_bytes() >> 1);
+        let mut buffer = Vec::new();
         for (area, write) in writes.iter() {
             let family = families[area as usize];
             match write {
+                Write::Put { key, value } if is_packed(area) => batch.put_cf(family, key, pack(value, &mut buffer)),
                 Write::Put { key, value } => batch.put_cf(family, key, value),
                 Write::DeleteRange { from, to } => batch.delete_range_cf(family, from, to),
             }
@@ -374,6 +391,7 @@ impl Log for RocksLog {
 
     fn read(&self, area: Area, key: &[u8], found: &mut dyn FnMut(&[u8])) -> Result<(), LogError> {
         match self.db.get_pinned_cf(self.family(area)?, key) {
+            Ok(Some(value)) if is_packed(area) => found(unpack(&value, &mut Vec::new())),
             Ok(Some(value)) => found(&value),
             Ok(None) => {}
             Err(error) => return Err(LogError::io("reading the database", &error)),
@@ -393,7 +411,9 @@ impl Log for RocksLog {
             (true, Some(to)) => iterator.seek_for_prev(to),
             (true, None) => iterator.seek_to_last(),
         }
+        let mut buffer = Vec::new();
         while let Some((key, value)) = iterator.item() {
+            let value = if is_packed(scan.area) { unpack(value, &mut buffer) } else { value };
             if visit(key, value).is_break() {
                 break;
             }
