@@ -110,7 +110,9 @@ fn level(rows: u64, run_rows: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::row;
     use super::*;
+    use crate::types::EntityHash;
     use proptest::prelude::*;
 
     fn simulate(steps: &[(u64, bool)], run_rows: usize) -> (Vec<StoredRun>, u64) {
@@ -142,6 +144,43 @@ mod tests {
             let levels = u64::from(level(rows, run_rows)) + 1;
             prop_assert!(runs.len() as u64 <= levels * (FANOUT as u64 - 1), "{} of {} levels", runs.len(), levels);
             prop_assert!(runs.windows(2).all(|pair| pair[0].last < pair[1].last));
+        }
+
+        /// Whatever the slices are, the new run has each entry of the others once, in order.
+        #[test]
+        fn slices_make_the_whole(
+            sizes in proptest::collection::vec(1..400_u64, FANOUT),
+            entities in 1..300_u64,
+            slice_rows in 1..1500_usize,
+        ) {
+            let store = Store::in_memory().unwrap();
+            let (mut inputs, mut all) = (Vec::new(), Vec::new());
+            for (number, size) in (1..).zip(sizes) {
+                let before = place(&inputs).value();
+                let hash = |at: u64| EntityHash::from_be_bytes((u128::from(at % entities) << 99).to_be_bytes());
+                let mut rows: Vec<Row> =
+                    (before + 1..=before + size).map(|at| row(hash(at), Sequence::new(at), 0)).collect();
+                rows.sort();
+                store.write_rows(number, &rows).unwrap();
+                inputs.push(StoredRun { number, last: Sequence::new(before + size) });
+                all.extend(rows);
+            }
+            all.sort();
+            let into = StoredRun { number: 99, last: place(&inputs) };
+            let mut merge = Merge { inputs, into, behind: None, slice_rows };
+            let mut slices = 1;
+            while !merge.copy(&store).unwrap() {
+                slices += 1;
+                prop_assert!(slices <= all.len());
+            }
+            let mut merged = Vec::new();
+            store
+                .scan_blocks(&after(99, &[0; 24]), |rows| {
+                    merged.extend_from_slice(rows);
+                    Ok(true)
+                })
+                .unwrap();
+            prop_assert_eq!(merged, all);
         }
 
         /// An entry of full runs is copied once for each level.
