@@ -74,6 +74,9 @@ mod tests {
             prop_assert!(stored.len() <= value.len() + 20);
             prop_assert!(times < 10 || part.len() < 20 || stored.len() < value.len() / 2);
             prop_assert_eq!(unpack(stored, &mut other), &value);
+            // Also one that looks as if it were packed.
+            let (stored, mut third) = (stored.to_vec(), Vec::new());
+            prop_assert_eq!(unpack(pack(&stored, &mut third), &mut other), &stored);
         }
 
         /// Bytes that nobody packed are shown as they are, or are something else: never a panic, never much memory.

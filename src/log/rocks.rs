@@ -434,3 +434,6 @@ impl Log for RocksLog {
         Ok(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests;
