@@ -38,7 +38,7 @@ pub mod identity;
 mod index;
 pub mod key;
 pub mod memory;
-mod packed;
+pub mod packed;
 pub mod pool;
 pub mod reader;
 pub mod recover;

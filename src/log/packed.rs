@@ -33,7 +33,7 @@ pub(super) fn pack<'a>(value: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
 
 /// The value that lies there as `stored`, in `buffer` if it was packed. What cannot be unpacked is shown as it lies: to
 /// whoever reads it, it is no value of its kind.
-pub(super) fn unpack<'a>(stored: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
+pub fn unpack<'a>(stored: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
     unpacked(stored, buffer).map_or(stored, |length| &buffer[..length])
 }
 

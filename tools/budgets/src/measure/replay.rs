@@ -97,7 +97,7 @@ fn rows(bench: &mut Bench, found: &[Round]) -> Result<(), Failure> {
         "`repsec log replay --shards 1`: reads, checks, decodes and applies to an empty table. The hash of the state at the \
          end ({:.2} s) is not in it. Per core: what counts is its time, or the CPU of all its threads where that is more (in \
          the last round {:.2} s of CPU in {:.2} s, the hash included). Files cached; the better of {REPETITIONS} in each \
-         round. The bare RocksDB scan reads our own log, {} values (batches) of {:.0} bytes an event before compression: \
+         round. The bare RocksDB scan reads our own log and unpacks it, {} values (batches) of {:.0} bytes an event: \
          hardly more than copying blocks.",
         last.replayed.seconds - last.replayed.replay_s,
         last.replayed.cpu_s,
@@ -110,7 +110,7 @@ fn rows(bench: &mut Bench, found: &[Round]) -> Result<(), Failure> {
         let row = replayed.beside("bare RocksDB, a value each event", rate(seconds)?);
         bench.book.row(row.ratio_goal(Goal::AtLeast(0.6)).decides(false));
         told += &format!(
-            " The other holds the same events with the same options, each event's bytes as a value of its own under its \
+            " The other holds the same events with the same options and so not compressed, each event's bytes as a value of its own under its \
              sequence: {} values, {:.0} bytes each with the key.",
             one_by_one.values,
             float64(one_by_one.bytes) / float64(one_by_one.values.max(1)),
