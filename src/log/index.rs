@@ -115,7 +115,7 @@ impl Index {
 }
 
 impl Store {
-    /// How many events the index on disk lacks, and [`load_index`](Self::load_index) will read from the log.
+    /// How many events the index on disk lacks: those are read from the log when a committer starts.
     ///
     /// # Errors
     /// When that cannot be read, or the list of the index is damaged.
