@@ -3,7 +3,7 @@
 //! - [`Store`] is a data directory that is open. [`Committer`] writes to it, on a thread of its own; [`History`] reads
 //!   an entity's past, on the threads of a [`ReaderPool`]; [`Store::recover`] gives the engine its state back.
 //! - [`Store::verify`], [`Store::replay`] and [`Store::stat`] are for the command line.
-//! - `batch`, `schema`, `snapshot`, `access`, `identity` and `key` say what the bytes are; the manual's page
+//! - `batch`, `schema`, `snapshot`, `access`, `identity`, `index`, `key` and `packed` say what the bytes are; the manual's page
 //!   "storage format" draws them.
 //!
 //! May use: `types`, `domain`; rocksdb in `rocks` only, rkyv in `schema` only, lz4 in `packed` only. Never: a protocol, a socket,

@@ -6,7 +6,7 @@ use crate::types::{EntityHash, Sequence, Timestamp};
 
 use super::batch::BatchDigest;
 use super::fields::Malformed;
-use super::key::{number_beside, read_state_key, state_key};
+use super::key::{read_state_key, state_key};
 use super::replay::{Progress, Span};
 use super::schema::StoredEvent;
 use super::snapshot::{Marker, Record, SnapshotEntry, SnapshotNonce, is_old_chunk, read_chunk};
@@ -144,13 +144,8 @@ impl Store {
     /// beside snapshots does not keep a store from starting, since a snapshot only saves time; but it must not come to
     /// stand between the chunks of the next one either, so keys that are no chunk's count by where they sort.
     fn next_snapshot(&self, marker: Option<Marker>) -> Result<u64, LogError> {
-        let mut highest = marker.map_or(0, |marker| marker.snapshot);
-        let scan = Scan { bulk: false, ..Scan::all_from(Area::State, []) }.backwards();
-        self.scan(&scan, |key, _| {
-            highest = highest.max(number_beside(key));
-            Ok(ControlFlow::Break(()))
-        })?;
-        Ok(highest.saturating_add(1))
+        let counts = marker.map_or(0, |marker| marker.snapshot);
+        Ok(self.last_number(Area::State)?.max(counts).saturating_add(1))
     }
 }
 

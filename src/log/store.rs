@@ -17,6 +17,7 @@ use super::batch::BatchDigest;
 use super::fields::{Fields, Malformed};
 use super::identity::Identity;
 use super::index::Index;
+use super::key::number_beside;
 use super::memory::MemoryLog;
 use super::rocks::RocksLog;
 use super::writes::{Area, Scan, Writes};
@@ -252,6 +253,18 @@ impl Store {
             })
         })?;
         outcome
+    }
+
+    /// The number beside whose keys the last key of an area sorts; 0 where it is empty. What stands there may be a part of
+    /// nothing, but what is numbered above it has a place of its own.
+    pub(super) fn last_number(&self, area: Area) -> Result<u64, LogError> {
+        let mut last = 0;
+        let scan = Scan { bulk: false, ..Scan::all_from(area, []) }.backwards();
+        self.scan(&scan, |key, _| {
+            last = number_beside(key);
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(last)
     }
 
     pub(super) fn size_bytes(&self, area: Area) -> Result<u64, LogError> {

@@ -15,7 +15,7 @@ use super::stored::{StoredRun, after, place};
 
 /// How many runs become one. More of them are merged less often, and leave more places to look in.
 pub(in super::super) const FANOUT: usize = 8;
-/// Entries of a slice, about: a tenth of a second.
+/// Entries of a slice, about: some 25 ms of a processor, and the syncs of a table.
 const SLICE_ROWS: usize = 1 << 19;
 
 /// Runs that become one.

@@ -12,7 +12,7 @@ use crate::domain::Order;
 use crate::types::{EntityHash, Sequence};
 
 use super::super::fields::{Fields, Malformed, seal, unseal};
-use super::super::key::{INDEX_KEY_BYTES, entity_key, index_key, number_beside};
+use super::super::key::{INDEX_KEY_BYTES, entity_key, index_key};
 use super::super::writes::{Area, Scan, Writes};
 use super::super::{LogError, Store};
 use super::run::{Row, RowKey, key_of};
@@ -69,13 +69,8 @@ impl Store {
 
     /// A number above those of all runs that are on disk, whether or not they count.
     pub(super) fn next_run(&self, runs: &[StoredRun]) -> Result<u64, LogError> {
-        let mut highest = runs.iter().map(|run| run.number).max().unwrap_or(0);
-        let scan = Scan { bulk: false, ..Scan::all_from(Area::Index, []) }.backwards();
-        self.scan(&scan, |key, _| {
-            highest = highest.max(number_beside(key));
-            Ok(ControlFlow::Break(()))
-        })?;
-        Ok(highest.saturating_add(1))
+        let counts = runs.iter().map(|run| run.number).max().unwrap_or(0);
+        Ok(self.last_number(Area::Index)?.max(counts).saturating_add(1))
     }
 
     /// Writes sorted entries as a run, or as the next part of one.
