@@ -20,7 +20,8 @@ use crate::replay::state;
 const CLIENTS: u64 = 3;
 /// A usual run.
 const LIGHT: Load = Load { lives: 4, changes: 150, in_flight_max: 12, note_bytes: (0, 3000) };
-/// One whose clients fill the log's memory tables, which take 32 MB, so that tables are written meanwhile.
+/// One whose clients fill the log's memory tables, which take 24 MiB of what hardly packs, so that tables are written
+/// meanwhile.
 const HEAVY: Load = Load { lives: 3, changes: 15_000, in_flight_max: 200, note_bytes: (3000, 4000) };
 /// Tables that are written in a heavy run, at the least.
 const TABLES_MIN: usize = 12;
