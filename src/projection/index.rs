@@ -30,6 +30,10 @@ const FULL: (usize, usize) = (5, 4);
 #[repr(align(64))]
 struct Bucket([u64; SLOTS]);
 
+impl Bucket {
+    const EMPTY: Bucket = Bucket([EMPTY; SLOTS]);
+}
+
 /// The places of one shard's records.
 pub(super) struct Index {
     parts: Vec<Part>,
@@ -152,23 +156,53 @@ impl Part {
         self.len += 1;
     }
 
+    /// Makes room by a quarter. Capacity is asked for by doubling, and only what is used of it is touched: new memory is
+    /// cleared by the system page by page, which costs more than to put all slots in their new places.
     fn grow(&mut self) {
-        let buckets = self.buckets.len() + self.buckets.len().div_ceil(4).max(1);
-        let small = std::mem::replace(&mut self.buckets, vec![Bucket([EMPTY; SLOTS]); buckets]);
-        for slot in small.iter().flat_map(|bucket| bucket.0).filter(|slot| *slot != EMPTY) {
+        let before = self.buckets.len();
+        let added = before.div_ceil(4).max(1);
+        if before + added > self.buckets.capacity() {
+            let mut roomy = Vec::with_capacity(2 * (before + added));
+            roomy.extend_from_slice(&self.buckets);
+            self.buckets = roomy;
+        }
+        self.buckets.resize(before + added, Bucket::EMPTY);
+        self.buckets.copy_within(..before, added);
+        self.buckets[..added.min(before)].fill(Bucket::EMPTY);
+        self.put_in_order(added);
+    }
+
+    /// Puts the slots of the buckets from `first` on, which stand in the order of their tags, where they belong. The
+    /// buckets before are empty.
+    ///
+    /// Nothing belongs further back than where it stands, so what was passed is never looked at again. A slot that finds no
+    /// room before a bucket that is still to come is put once more with that one. One that finds none up to the end has
+    /// to go around to the front, and waits until all else is in order.
+    fn put_in_order(&mut self, first: usize) {
+        let mut around = Vec::new();
+        for number in first..self.buckets.len() {
+            let Bucket(slots) = std::mem::replace(&mut self.buckets[number], Bucket::EMPTY);
+            for slot in slots.into_iter().take_while(|slot| *slot != EMPTY) {
+                let home = self.home(tag_in(slot));
+                if !self.put_from(home, slot) {
+                    around.push(slot);
+                }
+            }
+        }
+        for slot in around {
             self.put(slot);
         }
     }
 
     /// Puts a slot where there is room for it, which there is.
     fn put(&mut self, slot: u64) {
-        let home = self.home(tag_in(slot));
-        let (before, from) = self.buckets.split_at_mut(home);
-        if let Some(empty) =
-            from.iter_mut().chain(before).find_map(|bucket| bucket.0.iter_mut().find(|slot| **slot == EMPTY))
-        {
-            *empty = slot;
-        }
+        let _ = self.put_from(self.home(tag_in(slot)), slot) || self.put_from(0, slot);
+    }
+
+    /// Puts a slot into the first bucket with room, from this one to the end. Whether there was one.
+    fn put_from(&mut self, home: usize, slot: u64) -> bool {
+        let empty = self.buckets[home..].iter_mut().find_map(|bucket| bucket.0.iter_mut().find(|slot| **slot == EMPTY));
+        empty.map(|empty| *empty = slot).is_some()
     }
 }
 
