@@ -16,18 +16,7 @@ const LANE_BYTES: usize = 16;
 /// with a digit.
 #[inline]
 pub(super) fn is_plain_domain(bytes: &[u8]) -> bool {
-    if bytes.is_empty() || bytes.len() > BYTES_MAX {
-        return false;
-    }
-    // What stands behind the name is plain, and neither a dot nor a hyphen.
-    let mut padded = [b'a'; BYTES_MAX];
-    padded[..bytes.len()].copy_from_slice(bytes);
-    let [one, two, three, four] = *padded.as_chunks::<LANE_BYTES>().0 else { return false };
-    let (mut dots, mut hyphens, mut plain) = look(one, two);
-    if bytes.len() > 2 * LANE_BYTES {
-        let more = look(three, four);
-        (dots, hyphens, plain) = (dots | more.0 << 32, hyphens | more.1 << 32, plain && more.2);
-    }
+    let Some((dots, hyphens, plain)) = look(bytes) else { return false };
     if !plain {
         return false;
     }
@@ -42,23 +31,61 @@ pub(super) fn is_plain_domain(bytes: &[u8]) -> bool {
     dots != 0 && empty_label | hyphen_at_edge | reserved == 0 && last_label.is_some_and(|first| !first.is_ascii_digit())
 }
 
-/// Where dots and where hyphens stand in two lanes, and whether all bytes are those of plain domains.
+/// Where dots and where hyphens stand, and whether all bytes are those of plain domains; `None` for what is too long.
+///
+/// Names are looked at where they lie, by a piece from their begin and one from their end, which overlap: to copy one into lanes
+/// first takes longer than all that is done with them.
 #[inline(always)]
-fn look(one: [u8; LANE_BYTES], two: [u8; LANE_BYTES]) -> (u64, u64, bool) {
-    let (one, two) = (look_at_lane(one), look_at_lane(two));
-    let bits = |one: u8x16, two: u8x16| u64::from(one.to_bitmask()) | u64::from(two.to_bitmask()) << 16;
-    (bits(one.0, two.0), bits(one.1, two.1), (one.2 & two.2).to_bitmask() == 0xffff)
+fn look(bytes: &[u8]) -> Option<(u64, u64, bool)> {
+    let length = bytes.len();
+    if let (Some(begin), Some(end)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        if length <= 2 * LANE_BYTES {
+            return Some(both(look_at_lane(*begin), look_at_lane(*end), length - LANE_BYTES));
+        }
+        let ([one, two], [three, four]) = (lanes(bytes.first_chunk()?), lanes(bytes.last_chunk()?));
+        let begin = both(look_at_lane(one), look_at_lane(two), LANE_BYTES);
+        let end = both(look_at_lane(three), look_at_lane(four), LANE_BYTES);
+        return (length <= BYTES_MAX).then(|| both(begin, end, length - 2 * LANE_BYTES));
+    }
+    let mut lane = [b'a'; LANE_BYTES];
+    let (begin, end) = lane.split_at_mut(LANE_BYTES / 2);
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        begin.copy_from_slice(first);
+        end.copy_from_slice(last);
+        let (dots, hyphens, plain) = look_at_lane(lane);
+        let half = |bits: u64| (bits & 0xff) | (bits >> 8) << (length - 8);
+        return Some((half(dots), half(hyphens), plain));
+    }
+    // What stands behind so short a name is plain, and neither a dot nor a hyphen.
+    begin.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
+    (length > 0).then(|| look_at_lane(lane))
 }
 
-/// For each byte whether it is a dot, whether a hyphen, and whether it may stand in a plain domain.
+/// What is known of two pieces together, the second of which stands so many bytes further on.
 #[inline(always)]
-fn look_at_lane(lane: [u8; LANE_BYTES]) -> (u8x16, u8x16, u8x16) {
+fn both(one: (u64, u64, bool), two: (u64, u64, bool), further: usize) -> (u64, u64, bool) {
+    (one.0 | two.0 << further, one.1 | two.1 << further, one.2 && two.2)
+}
+
+#[inline(always)]
+fn lanes(bytes: &[u8; 2 * LANE_BYTES]) -> [[u8; LANE_BYTES]; 2] {
+    let (mut one, mut two) = ([0; LANE_BYTES], [0; LANE_BYTES]);
+    let (begin, end) = bytes.split_at(LANE_BYTES);
+    one.copy_from_slice(begin);
+    two.copy_from_slice(end);
+    [one, two]
+}
+
+/// In which places of a lane dots stand, in which hyphens, and whether all of its bytes may stand in a plain domain.
+#[inline(always)]
+fn look_at_lane(lane: [u8; LANE_BYTES]) -> (u64, u64, bool) {
     let lane = u8x16::new(lane);
     let equal = |byte: u8| lane.simd_eq(u8x16::splat(byte));
     let (dot, hyphen) = (equal(b'.'), equal(b'-'));
     let letter = (lane - u8x16::splat(b'a')).simd_lt(u8x16::splat(26));
     let digit = (lane - u8x16::splat(b'0')).simd_lt(u8x16::splat(10));
-    (dot, hyphen, letter | digit | equal(b'_') | dot | hyphen)
+    let plain = letter | digit | equal(b'_') | dot | hyphen;
+    (u64::from(dot.to_bitmask()), u64::from(hyphen.to_bitmask()), plain.to_bitmask() == 0xffff)
 }
 
 #[cfg(test)]
@@ -96,13 +123,19 @@ mod tests {
             prop_assert_eq!(is_plain_domain(name.as_bytes()), name.len() <= BYTES_MAX, "{}", name);
         }
 
+        /// Of any length, also those at which another way of looking begins.
         #[test]
-        fn every_byte_is_judged_alike_in_every_place(byte: u8, place in 0..2 * LANE_BYTES) {
-            let mut lanes = [[b'x'; LANE_BYTES]; 2];
-            lanes.as_flattened_mut()[place] = byte;
+        fn every_byte_is_judged_alike_in_every_place(byte: u8, length in 1..=BYTES_MAX, place in 0..BYTES_MAX) {
+            let (mut text, place) = (vec![b'x'; length], place % length);
+            text[place] = byte;
             let plain = byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte);
             let bit = |is: bool| u64::from(is) << place;
-            prop_assert_eq!(look(lanes[0], lanes[1]), (bit(byte == b'.'), bit(byte == b'-'), plain));
+            prop_assert_eq!(look(&text), Some((bit(byte == b'.'), bit(byte == b'-'), plain)));
         }
+    }
+
+    #[test]
+    fn what_is_empty_or_too_long_is_not_looked_at() {
+        assert_eq!((look(b""), look(&[b'a'; BYTES_MAX + 1])), (None, None));
     }
 }
