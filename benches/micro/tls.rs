@@ -1,23 +1,30 @@
-//! How long does the server take to decrypt one record, and to encrypt one?
+//! How long does the server take to decrypt one record, and to encrypt one? And what does it matter where in their pages
+//! the bytes lie that are copied for that?
 //!
 //! Workload: records of 100 bytes (one command), 1 KiB and 16 KiB (the largest there is), TLS 1.3 with AES-256-GCM,
 //! through the code that the server uses (`server::tls`), after a real handshake with a client of rustls. Each record
-//! is in a buffer of its own, as after a read. What the client does is not timed.
+//! is in a buffer of its own, as after a read. What the client does is not timed. Beside that, copies of 16 KiB to half a
+//! page and to five bytes further on in the page, by the C library (`runtime::buffer` says why).
 //!
 //! What the numbers are not: handshakes, or system calls.
 
+use std::hint::black_box;
 use std::io::Write;
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use criterion::{BenchmarkId, Criterion, Throughput};
+use criterion::{Bencher, BenchmarkId, Criterion, Throughput};
+use repsec::runtime::Buffer;
 use repsec::server::tls::Tls;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::{CipherSuite, ClientConfig, ClientConnection, RootCertStore, ServerConfig};
 
 /// Records that are prepared before some are timed: few enough to stay in the processor's cache.
 const PREPARED: u64 = 32;
+/// What is copied: the plaintext of a full record.
+const COPIED: usize = 16 * 1024;
+const PAGE: usize = 4096;
 
 /// The server's end, and a client.
 struct Pair {
@@ -57,8 +64,8 @@ impl Pair {
             let (done, outcome) = self.server.receive(&mut flight, &mut |_| panic!("no data yet"));
             outcome.expect("a client that is understood");
             assert_eq!(done, flight.len(), "flights are whole");
-            let flight = self.server.take_outgoing(Vec::new());
-            self.give_to_client(&flight);
+            let flight = self.server.take_outgoing(Buffer::default());
+            self.give_to_client(flight.bytes());
         }
         let suite = self.client.negotiated_cipher_suite().expect("a cipher suite").suite();
         assert_eq!(suite, CipherSuite::TLS13_AES_256_GCM_SHA384, "the cipher that the head of this file names");
@@ -102,8 +109,8 @@ impl Pair {
         assert_eq!(outcome, (record.len(), Ok(())), "the record is whole and right");
         assert!(received == plaintext, "what was encrypted is decrypted");
         self.server.send(plaintext).expect("an open connection");
-        let bytes = self.server.take_outgoing(Vec::new());
-        assert!(self.read(&bytes) == plaintext, "what the server encrypts, the client reads");
+        let bytes = self.server.take_outgoing(Buffer::default());
+        assert!(self.read(bytes.bytes()) == plaintext, "what the server encrypts, the client reads");
     }
 
     fn decrypt(&mut self, plaintext: &[u8], rounds: u64) -> Duration {
@@ -122,14 +129,16 @@ impl Pair {
         took
     }
 
-    /// Encrypts into a buffer that is used again, as the server does. The client is not shown these records.
+    /// Encrypts from a buffer, into one that is used again, as the server does. The client is not shown these records.
     fn encrypt(&mut self, plaintext: &[u8], rounds: u64) -> Duration {
-        let mut spare = Vec::new();
+        let mut spare = Buffer::default();
+        let mut text = Buffer::default();
+        text.end().extend_from_slice(plaintext);
         let began = Instant::now();
         for _ in 0..rounds {
-            self.server.send(plaintext).expect("an open connection");
+            self.server.send(text.bytes()).expect("an open connection");
             spare = self.server.take_outgoing(mem::take(&mut spare));
-            assert!(spare.len() > plaintext.len());
+            assert!(spare.bytes().len() > plaintext.len());
             spare.clear();
         }
         began.elapsed()
@@ -152,5 +161,18 @@ pub fn measure(criterion: &mut Criterion) {
             });
         }
     }
+    for (name, further) in [("half a page apart", 2048), ("5 bytes apart", 5)] {
+        group.throughput(Throughput::Bytes(COPIED as u64));
+        group.bench_function(BenchmarkId::new("copy of 16 KiB", name), |bencher| copy(bencher, further));
+    }
     group.finish();
+}
+
+/// Copies from the begin of a page to so many bytes behind the begin of another.
+fn copy(bencher: &mut Bencher<'_>, further: usize) {
+    let (from, mut to) = (vec![b'x'; COPIED + PAGE], vec![0; COPIED + 2 * PAGE]);
+    let (begin, end) = (from.as_ptr().align_offset(PAGE), to.as_ptr().align_offset(PAGE) + further);
+    let (from, to) = (&from[begin..begin + COPIED], &mut to[end..end + COPIED]);
+    bencher.iter(|| black_box(&mut *to).copy_from_slice(black_box(from)));
+    assert!(to == from, "everything was copied");
 }

@@ -1,8 +1,9 @@
-//! Floor 2, machine: event loops, mailboxes between cores, clocks. No meaning.
+//! Floor 2, machine: event loops, buffers for sockets, mailboxes between cores, clocks. No meaning.
 //!
 //! May use: `types`. Never: `domain`, `log`, faces. monoio is named in `uring.rs` only, so that another
 //! runtime costs one file.
 
+pub mod buffer;
 pub mod clock;
 pub mod mailbox;
 pub mod notify;
@@ -10,6 +11,7 @@ pub mod progress;
 pub mod topology;
 pub mod uring;
 
+pub use buffer::Buffer;
 pub use clock::now;
 pub use mailbox::{Inbox, Mesh};
 pub use notify::Notify;

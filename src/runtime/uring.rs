@@ -20,6 +20,8 @@ use monoio::net::{TcpListener, TcpStream, UnixStream};
 use monoio::time::TimeDriver;
 use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
 
+use super::Buffer;
+
 /// Entries of a core's submission queue.
 const RING_ENTRIES: u32 = 1024;
 
@@ -153,8 +155,20 @@ pub struct Writer(OwnedWriteHalf<TcpStream>);
 
 impl Writer {
     /// Writes all of `buffer` and gives it back.
-    pub async fn write_all(&mut self, mut buffer: Vec<u8>, cancel: &Cancel) -> (io::Result<()>, Vec<u8>) {
-        let (mut written, end) = (0, buffer.len());
+    pub async fn write_all(&mut self, buffer: Buffer, cancel: &Cancel) -> (io::Result<()>, Buffer) {
+        let (memory, begin, end) = buffer.into_memory();
+        let (result, memory) = self.write_between(memory, begin, end, cancel).await;
+        (result, Buffer::from_memory(memory))
+    }
+
+    async fn write_between(
+        &mut self,
+        mut buffer: Vec<u8>,
+        begin: usize,
+        end: usize,
+        cancel: &Cancel,
+    ) -> (io::Result<()>, Vec<u8>) {
+        let mut written = begin;
         while written < end {
             let handle = cancel.0.borrow().handle();
             let (result, slice) = self.0.cancelable_write(Slice::new(buffer, written, end), handle).await;

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use crate::domain::Asked;
 use crate::faces::Face;
 use crate::faces::repsec::Session;
-use crate::runtime::Notify;
 use crate::runtime::uring::{self, Cancel, Reader, Writer};
+use crate::runtime::{Buffer, Notify};
 
 use super::core::Core;
 use super::tls::Tls;
@@ -234,10 +234,10 @@ pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>, tls: Rc<Re
                 break 'connection;
             }
             let mut plaintext = core.buffers.take();
-            core.collect(&connection, &mut plaintext);
+            core.collect(&connection, plaintext.end());
             let answered = !plaintext.is_empty();
             let done = connection.is_done();
-            let mut outgoing = encrypt(&core, &connection, &tls, &plaintext, done);
+            let mut outgoing = encrypt(&core, &connection, &tls, plaintext.bytes(), done);
             core.buffers.give(plaintext);
             let wrote = !outgoing.is_empty();
             if wrote && !broken {
@@ -272,7 +272,7 @@ pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>, tls: Rc<Re
 }
 
 /// Encrypts the answers, and the farewell if nothing will follow.
-fn encrypt(core: &Core, connection: &Connection, tls: &RefCell<Tls>, plaintext: &[u8], done: bool) -> Vec<u8> {
+fn encrypt(core: &Core, connection: &Connection, tls: &RefCell<Tls>, plaintext: &[u8], done: bool) -> Buffer {
     let mut tls = tls.borrow_mut();
     if !plaintext.is_empty() {
         if !tls.has_outgoing() {
@@ -285,7 +285,7 @@ fn encrypt(core: &Core, connection: &Connection, tls: &RefCell<Tls>, plaintext: 
     if done {
         tls.close();
     }
-    tls.take_outgoing(Vec::new())
+    tls.take_outgoing(Buffer::default())
 }
 
 /// The last of the two tasks takes the connection from its core.

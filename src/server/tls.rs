@@ -13,6 +13,8 @@ use rustls::unbuffered::{
     ConnectionState, EncodeError, EncodeTlsData, EncryptError, InsufficientSizeError, UnbufferedStatus, WriteTraffic,
 };
 
+use crate::runtime::Buffer;
+
 /// Room for what TLS adds to one record: header, explicit nonce, content type and tag, generously.
 const RECORD_OVERHEAD_BYTES: usize = 64;
 /// Plaintext of one record at the most (RFC 8446, section 5.1).
@@ -24,7 +26,7 @@ const HANDSHAKE_BYTES: usize = 512;
 /// The TLS state of one accepted connection.
 pub struct Tls {
     connection: UnbufferedServerConnection,
-    outgoing: Vec<u8>,
+    outgoing: Buffer,
     peer_closed: bool,
 }
 
@@ -35,7 +37,7 @@ impl Tls {
     /// When the configuration cannot be used.
     pub fn new(config: Arc<ServerConfig>) -> Result<Tls, rustls::Error> {
         let connection = UnbufferedServerConnection::new(config)?;
-        Ok(Tls { connection, outgoing: Vec::new(), peer_closed: false })
+        Ok(Tls { connection, outgoing: Buffer::default(), peer_closed: false })
     }
 
     /// Takes ciphertext, decrypting in place, and hands the plaintext on. Returns how many bytes of `incoming` are
@@ -70,7 +72,7 @@ impl Tls {
                         }
                     }
                 }
-                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, &mut self.outgoing),
+                Ok(ConnectionState::EncodeTlsData(data)) => encode(data, self.outgoing.end()),
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::PeerClosed) => self.peer_closed = true,
                 // Early data is not enabled (it can be replayed), so this state does not occur; if it did, the
@@ -124,7 +126,7 @@ impl Tls {
     }
 
     /// Takes what is to be sent, leaving `empty` to be filled next.
-    pub fn take_outgoing(&mut self, empty: Vec<u8>) -> Vec<u8> {
+    pub fn take_outgoing(&mut self, empty: Buffer) -> Buffer {
         std::mem::replace(&mut self.outgoing, empty)
     }
 
@@ -137,7 +139,7 @@ impl Tls {
             let UnbufferedStatus { state, .. } = self.connection.process_tls_records(&mut []);
             match state? {
                 ConnectionState::WriteTraffic(mut traffic) => {
-                    let written = append(&mut self.outgoing, room, |room| match encrypt(&mut traffic, room) {
+                    let written = append(self.outgoing.end(), room, |room| match encrypt(&mut traffic, room) {
                         Ok(written) => Ok(written),
                         Err(EncryptError::InsufficientSize(InsufficientSizeError { required_size })) => {
                             Err(Some(required_size))
@@ -146,7 +148,7 @@ impl Tls {
                     });
                     return if written { Ok(()) } else { Err(rustls::Error::EncryptError) };
                 }
-                ConnectionState::EncodeTlsData(data) => encode(data, &mut self.outgoing),
+                ConnectionState::EncodeTlsData(data) => encode(data, self.outgoing.end()),
                 ConnectionState::TransmitTlsData(data) => data.done(),
                 ConnectionState::PeerClosed => self.peer_closed = true,
                 _ => return Err(rustls::Error::HandshakeNotComplete),

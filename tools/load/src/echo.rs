@@ -9,8 +9,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use repsec::runtime::topology;
 use repsec::runtime::uring::{self, Cancel, Driver, Listener, Reader, Writer};
+use repsec::runtime::{Buffer, topology};
 use repsec::server::tls::Tls;
 use repsec::server::{CertificateFiles, server_config};
 use rustls::ServerConfig;
@@ -72,7 +72,7 @@ async fn accept(listener: &Listener, config: &Arc<ServerConfig>) -> Infallible {
 async fn connection(mut reader: Reader, mut writer: Writer, mut tls: Tls) {
     let cancel = Cancel::default();
     let (mut buffer, mut filled, mut room) = (Vec::new(), 0, READ_BYTES_MIN);
-    let (mut spare, mut plaintext) = (Vec::new(), Vec::new());
+    let (mut spare, mut plaintext) = (Buffer::default(), Buffer::default());
     loop {
         // A read leaves the buffer as long as what it brought, so the room behind that is made anew.
         buffer.resize(filled + room, 0);
@@ -87,10 +87,10 @@ async fn connection(mut reader: Reader, mut writer: Writer, mut tls: Tls) {
             }
         }
         let incoming = buffer.get_mut(..filled).unwrap_or_default();
-        let (done, outcome) = tls.receive(incoming, &mut |bytes| plaintext.extend_from_slice(bytes));
+        let (done, outcome) = tls.receive(incoming, &mut |bytes| plaintext.end().extend_from_slice(bytes));
         buffer.copy_within(done..filled, 0);
         filled -= done;
-        let sent = plaintext.is_empty() || tls.send(&plaintext).is_ok();
+        let sent = plaintext.is_empty() || tls.send(plaintext.bytes()).is_ok();
         plaintext.clear();
         let over = outcome.is_err() || !sent || tls.peer_closed();
         if over {
