@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use criterion::{Criterion, SamplingMode, Throughput};
 use repsec::domain::Event;
 use repsec::log::{Area, Span, Store, StoredEvent};
-use repsec::projection::Current;
+use repsec::projection::{Current, on_belt};
 use repsec::types::EntityHash;
 use rocksdb::{DB, Options, ReadOptions};
 use tempfile::TempDir;
@@ -23,7 +23,7 @@ use crate::store;
 use crate::workload::{self, Names};
 
 /// The door's own measure for reading ahead.
-const READ_AHEAD_BYTES: usize = 2 << 20;
+const READ_AHEAD_BYTES: usize = 256 << 10;
 
 fn events() -> u64 {
     workload::size(200_000, 2000)
@@ -61,10 +61,14 @@ impl Filled {
         let mut table = Current::new(self.store.identity().hash_key);
         let key = table.key();
         let apply = |events: &[(EntityHash, StoredEvent<'_>)]| {
-            table.prefetch(events.iter().map(|(hash, _)| *hash));
-            for (hash, event) in events {
-                table.put(*hash, event.entity, &event.standing(key));
-            }
+            on_belt(
+                &mut table,
+                events,
+                |table, (hash, _)| (table, *hash),
+                |table, (hash, event)| {
+                    table.put(*hash, event.entity, &event.standing(key));
+                },
+            );
             Ok(ControlFlow::Continue(()))
         };
         self.store.replay_batches(Span::ALL, &mut |_, _| (), apply).expect("a sound log");

@@ -194,7 +194,7 @@ pub fn run(data: &[u8]) {
             Recovered::Entry(entry) => {
                 state.insert(entry.text.to_owned(), (entry.registered, entry.sequence.value()));
             }
-            Recovered::Nonce(_) => {}
+            Recovered::Snapshot(_) | Recovered::Nonce(_) => {}
             Recovered::Event(_, event) => {
                 let registered = event.attributes.is_some();
                 state.insert(event.entity.to_owned(), (registered, event.sequence.value()));

@@ -135,7 +135,7 @@ fn what_is_committed_comes_back(store: &Store) {
     let mut recovered = Vec::new();
     let mut take = |piece: Recovered<'_>| match piece {
         Recovered::Event(_, event) => recovered.push(event.into_event().unwrap()),
-        Recovered::Entry(_) | Recovered::Nonce(_) => panic!("there is no snapshot"),
+        Recovered::Snapshot(_) | Recovered::Entry(_) | Recovered::Nonce(_) => panic!("there is no snapshot"),
     };
     let recovery = store.recover(&mut take, &mut |_, _| ()).unwrap();
     assert_eq!(recovered, events);

@@ -49,8 +49,9 @@ const _: () = assert!(piece_bytes(LOG_MEMTABLE_BYTES) >= 32 << 20 && piece_bytes
 /// Write-ahead logs together. An area that is written rarely would else keep old ones alive for long, and a start after
 /// a crash reads them all, at about 100 MB/s.
 const WAL_BYTES_MAX: u64 = 128 << 20;
-/// How far a bulk scan reads ahead: long enough to keep a disk busy.
-const READ_AHEAD_BYTES: usize = 2 << 20;
+/// How far a bulk scan reads ahead: long enough to keep a disk busy, and short enough that the C library keeps the memory
+/// for the next time (from 2 MiB on it gave it back after each read, and the system cleared it again).
+const READ_AHEAD_BYTES: usize = 256 << 10;
 
 /// A table that is being built. What a crash leaves of it is written over.
 const NEW_TABLE: &str = "table.new";

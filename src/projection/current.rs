@@ -64,8 +64,20 @@ impl Current {
     /// Asks for the memory of these entities, all of it at once, so that they are in the caches when they are looked up
     /// right after.
     pub fn prefetch(&self, hashes: impl Iterator<Item = EntityHash> + Clone) {
-        hashes.clone().for_each(|hash| self.index.prefetch(hash.table_bits()));
-        hashes.for_each(|hash| self.prefetch_record(self.index.near(hash.table_bits())));
+        hashes.clone().for_each(|hash| self.ask_for_index(hash));
+        hashes.for_each(|hash| self.ask_for_record(hash));
+    }
+
+    /// Asks for what the index has of this entity.
+    #[inline]
+    pub(super) fn ask_for_index(&self, hash: EntityHash) {
+        self.index.prefetch(hash.table_bits());
+    }
+
+    /// Asks for this entity's record, if there is one. What the index has of it should have been asked for long enough before.
+    #[inline]
+    pub(super) fn ask_for_record(&self, hash: EntityHash) {
+        self.prefetch_record(self.index.near(hash.table_bits()));
     }
 
     /// Asks for the record's begin and for its end, since most lie in two lines of the cache; for those of any record
@@ -114,6 +126,11 @@ impl Current {
             }
         }
         self.registered += usize::from(standing.registered);
+    }
+
+    /// Makes room in the index for as many entities more, so that it need not grow while they come.
+    pub fn reserve(&mut self, entities: usize) {
+        self.index.reserve(entities);
     }
 
     /// Entities that are or were registered.
@@ -177,7 +194,7 @@ impl Current {
             while !rest.is_empty() {
                 let record = Record(rest);
                 if !record.abandoned() {
-                    sum.add(record.name(), &self.standing_of(&record));
+                    sum.add(record.name_bytes(), &self.standing_of(&record));
                 }
                 rest = rest.get(record.bytes()..).unwrap_or_default();
             }

@@ -97,6 +97,14 @@ impl Index {
         }
     }
 
+    /// Makes room for so many places more, if they spread over the parts about as hashes do.
+    pub(super) fn reserve(&mut self, places: usize) {
+        let each = places.div_ceil(PARTS);
+        // Parts differ by the square root of what they get; some more than that keeps nearly all from growing for a few.
+        let each = each + 3 * each.isqrt();
+        self.parts.iter_mut().for_each(|part| part.reserve(each));
+    }
+
     /// Puts one place where another was.
     pub(super) fn replace(&mut self, hash: u64, from: Place, to: Place) {
         let Some(part) = self.parts.get_mut(part_of(hash)) else { return };
@@ -149,18 +157,24 @@ impl Part {
     }
 
     fn insert(&mut self, slot: u64) {
-        if (self.len + 1) * FULL.0 > self.buckets.len() * SLOTS * FULL.1 {
-            self.grow();
+        if buckets_for(self.len + 1) > self.buckets.len() {
+            self.grow(self.buckets.len().div_ceil(4).max(1));
         }
         self.put(slot);
         self.len += 1;
     }
 
-    /// Makes room by a quarter. Capacity is asked for by doubling, and only what is used of it is touched: new memory is
-    /// cleared by the system page by page, which costs more than to put all slots in their new places.
-    fn grow(&mut self) {
+    fn reserve(&mut self, slots: usize) {
+        let missing = buckets_for(self.len + slots).saturating_sub(self.buckets.len());
+        if missing > 0 {
+            self.grow(missing);
+        }
+    }
+
+    /// Adds buckets. Capacity is asked for by doubling, and only what is used of it is touched: new memory is cleared by the
+    /// system page by page, which costs more than to put all slots in their new places.
+    fn grow(&mut self, added: usize) {
         let before = self.buckets.len();
-        let added = before.div_ceil(4).max(1);
         if before + added > self.buckets.capacity() {
             let mut roomy = Vec::with_capacity(2 * (before + added));
             roomy.extend_from_slice(&self.buckets);
@@ -206,6 +220,11 @@ impl Part {
     }
 }
 
+/// How many buckets a part needs for so many places.
+fn buckets_for(places: usize) -> usize {
+    (places * FULL.0).div_ceil(SLOTS * FULL.1)
+}
+
 #[allow(clippy::cast_possible_truncation, reason = "below the number of parts")]
 fn part_of(hash: u64) -> usize {
     (hash >> PART_SHIFT) as usize
@@ -231,6 +250,8 @@ fn tag_in(slot: u64) -> u64 {
 mod tests {
     use std::collections::BTreeMap;
 
+    use crate::types::HashKey;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -241,11 +262,15 @@ mod tests {
         fn what_was_put_is_found_and_nothing_else(
             hashes in prop::collection::vec(prop_oneof![any::<u64>(), 0..50_u64, (0..8_u64).prop_map(|bit| 1 << (8 * bit)), Just(u64::MAX)], 0..400),
             asked in prop::collection::vec(prop_oneof![any::<u64>(), 0..100_u64, Just(u64::MAX)], 0..20),
+            reserved in prop::collection::btree_map(0..400_u64, 0..10_000_usize, 0..3),
         ) {
             let mut index = Index::new();
             let mut model: BTreeMap<u64, Vec<Place>> = BTreeMap::new();
             for (number, hash) in (0..).zip(&hashes) {
                 let place = Place::from_number(number);
+                if let Some(places) = reserved.get(&number) {
+                    index.reserve(*places);
+                }
                 index.insert(*hash, place);
                 model.entry(*hash).or_default().push(place);
             }
@@ -268,5 +293,25 @@ mod tests {
                 prop_assert_eq!(index.len(), hashes.len());
             }
         }
+    }
+
+    #[test]
+    fn what_has_room_does_not_grow() {
+        let (mut index, key) = (Index::new(), HashKey::new([5; 16]));
+        let hashes =
+            |numbers: std::ops::Range<u64>| numbers.map(move |number| key.hash(&number.to_string()).table_bits());
+        hashes(0..1000).for_each(|hash| index.insert(hash, Place::from_number(1)));
+        index.reserve(200_000);
+        let bytes = index.bytes();
+        hashes(1000..201_000).for_each(|hash| index.insert(hash, Place::from_number(1)));
+        assert_eq!(index.bytes(), bytes);
+        assert!(used(&index) < 12 * 201_000, "{} bytes are used", used(&index));
+        hashes(201_000..260_000).for_each(|hash| index.insert(hash, Place::from_number(1)));
+        assert!(used(&index) > 10 * 260_000, "{} bytes are used", used(&index));
+    }
+
+    /// Bytes that are not only asked for, but touched.
+    fn used(index: &Index) -> usize {
+        index.parts.iter().map(|part| part.buckets.len() * size_of::<Bucket>()).sum()
     }
 }

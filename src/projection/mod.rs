@@ -4,6 +4,7 @@
 //! May use: `types`, `domain`, and the log's plain data. Never: RocksDB, faces, sockets, clocks.
 
 mod arena;
+pub mod belt;
 pub mod current;
 mod index;
 mod names;
@@ -12,6 +13,7 @@ mod prefetch;
 mod record;
 pub mod state_hash;
 
+pub use belt::on_belt;
 pub use current::{Current, Walk};
 pub use nonces::{Claimed, Nonces, Remembered, Repeatable, STRIPES, Used};
 pub use state_hash::{StateHash, StateSum};

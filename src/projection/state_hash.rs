@@ -30,17 +30,17 @@ pub struct StateSum {
 }
 
 impl StateSum {
-    /// Adds an entity.
-    pub fn add(&mut self, name: &str, standing: &Standing<'_>) {
+    /// Adds an entity. The bytes of its name are those of a text.
+    pub fn add(&mut self, name: &[u8], standing: &Standing<'_>) {
         let bytes = &mut self.bytes;
         bytes.clear();
         bytes.extend_from_slice(&standing.sequence.value().to_le_bytes());
         bytes.extend_from_slice(&standing.updated.unix_ms().to_le_bytes());
         bytes.extend_from_slice(&standing.attributes.map(Fingerprint::to_le_bytes).unwrap_or_default());
         bytes.extend_from_slice(&[u8::from(standing.registered), u8::from(standing.attributes.is_some())]);
-        for text in [standing.kind.name(), standing.registrant, name] {
+        for text in [standing.kind.name().as_bytes(), standing.registrant.as_bytes(), name] {
             bytes.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
-            bytes.extend_from_slice(text.as_bytes());
+            bytes.extend_from_slice(text);
         }
         self.sum.merge(StateHash(SipHasher13::new().hash(bytes).into()));
     }

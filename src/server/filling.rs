@@ -5,18 +5,17 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 
 use crate::domain::{Standing, standing_after};
 use crate::log::{SnapshotEntry, StoredEvent};
-use crate::projection::{Current, Nonces, Repeatable, Used};
+use crate::projection::{Current, Nonces, Repeatable, Used, on_belt};
 use crate::types::{EntityHash, Fingerprint, Kind, Sequence, Timestamp};
 
 /// Pieces of state that travel together: enough that handing them over costs little for each.
 const PARCEL: usize = 256;
 /// Parcels that may wait for a thread: less than a megabyte.
 const WAITING_MAX: usize = 16;
-/// Entities whose memory is asked for together before they are put: as many as a core has loads in flight.
-pub(super) const PREFETCHED_TOGETHER: usize = 32;
 
-/// Entries of a snapshot, or events behind it, for one shard, in order.
+/// How many entities are coming, entries of a snapshot, or events behind it, for one shard, in order.
 enum Parcel {
+    Room(usize),
     Entries(Entries),
     Events(Events),
 }
@@ -67,6 +66,11 @@ pub(super) struct Sending {
 }
 
 impl Sending {
+    /// About so many entities will come.
+    pub(super) fn room_for(&mut self, entities: usize) {
+        let _ = self.parcels.send(Parcel::Room(entities));
+    }
+
     /// The entry's place is behind all that was sent before.
     pub(super) fn entry(&mut self, entry: &SnapshotEntry<'_>) {
         self.entries.texts.push_str(entry.text);
@@ -148,6 +152,7 @@ impl Filling {
     pub(super) fn fill(self, table: &mut Current, nonces: &Nonces, now: Timestamp) {
         for parcel in self.0 {
             match parcel {
+                Parcel::Room(entities) => table.reserve(entities),
                 Parcel::Entries(Entries { texts, entries }) => put(table, &texts, &entries),
                 Parcel::Events(Events { texts, events }) => apply(table, nonces, now, &texts, &events),
             }
@@ -156,9 +161,11 @@ impl Filling {
 }
 
 fn apply(table: &mut Current, nonces: &Nonces, now: Timestamp, mut texts: &str, events: &[Happened]) {
-    for events in events.chunks(PREFETCHED_TOGETHER) {
-        table.prefetch(events.iter().map(|event| event.hash));
-        for event in events {
+    on_belt(
+        table,
+        events,
+        |table, event| (table, event.hash),
+        |table, event| {
             let Happened { hash, kind, sequence, time, .. } = event;
             let entity = cut(&mut texts, event.entity_bytes);
             let (principal, nonce) = (cut(&mut texts, event.actor_bytes), cut(&mut texts, event.nonce_bytes));
@@ -170,14 +177,16 @@ fn apply(table: &mut Current, nonces: &Nonces, now: Timestamp, mut texts: &str, 
                 let what = attributes.map_or(Repeatable::Removes, Repeatable::Registers);
                 nonces.apply(&Used { principal, nonce, entity, kind, what, sequence, time }, now);
             }
-        }
-    }
+        },
+    );
 }
 
 fn put(table: &mut Current, mut texts: &str, entries: &[Entry]) {
-    for entries in entries.chunks(PREFETCHED_TOGETHER) {
-        table.prefetch(entries.iter().map(|entry| entry.hash));
-        for entry in entries {
+    on_belt(
+        table,
+        entries,
+        |table, entry| (table, entry.hash),
+        |table, entry| {
             let (name, registrant) = (cut(&mut texts, entry.name_bytes), cut(&mut texts, entry.registrant_bytes));
             let standing = Standing {
                 kind: entry.kind.clone(),
@@ -188,8 +197,8 @@ fn put(table: &mut Current, mut texts: &str, entries: &[Entry]) {
                 attributes: entry.attributes,
             };
             table.put(entry.hash, name, &standing);
-        }
-    }
+        },
+    );
 }
 
 /// Takes a text from the front, where it was put together with the others.

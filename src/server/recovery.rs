@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::log::{LogError, Recovered, Recovery, Span, Store, StoredEvent};
-use crate::projection::{Current, Nonces, Remembered, StateHash};
+use crate::projection::{Current, Nonces, Remembered, StateHash, on_belt};
 use crate::runtime::{now, topology};
 use crate::types::{EntityHash, HashKey, Sequence};
 
-use super::filling::{self, PREFETCHED_TOGETHER, Sending};
+use super::filling::{self, Sending};
 
 /// The projections of a log that was read from its first event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,18 +34,18 @@ impl Tables {
         Tables((0..shards).map(|_| Current::new(key)).collect())
     }
 
-    /// Applies events in their order. Their memory is asked for first, so that one does not wait for it behind the other.
+    /// Applies events in their order.
     fn apply(&mut self, events: &[(EntityHash, StoredEvent<'_>)]) {
         let shards = self.0.len();
-        for events in events.chunks(PREFETCHED_TOGETHER) {
-            for (shard, table) in self.0.iter().enumerate() {
-                table.prefetch(events.iter().map(|(hash, _)| *hash).filter(|hash| hash.shard(shards) == shard));
-            }
-            for (hash, event) in events {
-                let owner = &mut self.0[hash.shard(shards)];
+        on_belt(
+            &mut self.0,
+            events,
+            |tables, (hash, _)| (&tables[hash.shard(shards)], *hash),
+            |tables, (hash, event)| {
+                let owner = &mut tables[hash.shard(shards)];
                 owner.put(*hash, event.entity, &event.standing(owner.key()));
-            }
-        }
+            },
+        );
     }
 
     fn summary(&self, sequence: Sequence) -> Rebuilt {
@@ -123,6 +123,10 @@ fn fill(store: &Store, tables: &mut Tables, nonces: &Nonces) -> Result<Recovery,
         };
         let mut owners: Vec<Sending> = tables.0.iter_mut().map(start).collect();
         let mut take = |recovered: Recovered<'_>| match recovered {
+            Recovered::Snapshot(records) => {
+                let share = usize::try_from(records).unwrap_or(0).div_ceil(shards);
+                owners.iter_mut().for_each(|owner| owner.room_for(share));
+            }
             Recovered::Entry(entry) => owners[entry.hash.shard(shards)].entry(&entry),
             Recovered::Nonce(seen) => {
                 let (nonce, fingerprint, sequence, time) = (seen.nonce, seen.fingerprint, seen.sequence, seen.time);

@@ -521,6 +521,10 @@ fn take_in(recovered: Recovered<'_>, tables: &mut [Current], nonces: &Nonces, ke
     let shards = tables.len();
     let forgets = bug == Some(Bug::NonceForgotten);
     match recovered {
+        Recovered::Snapshot(records) => {
+            let each = usize::try_from(records).unwrap().div_ceil(shards);
+            tables.iter_mut().for_each(|table| table.reserve(each));
+        }
         Recovered::Entry(entry) => {
             tables[entry.hash.shard(shards)].put(entry.hash, entry.text, &entry.standing());
         }

@@ -22,19 +22,21 @@ fn known(standing: &Standing<'_>) -> Known {
 
 /// The state that recovery gives, taken in as an engine would.
 fn recovered(store: &Store) -> Result<(BTreeMap<String, Known>, Recovery), LogError> {
-    let (key, mut state) = (store.identity().hash_key, BTreeMap::new());
+    let (key, mut state, mut announced) = (store.identity().hash_key, BTreeMap::new(), 0);
     let mut take = |piece: Recovered<'_>| match piece {
         Recovered::Entry(entry) => {
             let SnapshotEntry { kind, registered, sequence, time, registrant, attributes, .. } = &entry;
             let known = (kind.clone(), *registered, *sequence, *time, (*registrant).to_owned(), *attributes);
             state.insert(entry.text.to_owned(), known);
         }
+        Recovered::Snapshot(records) => announced = records,
         Recovered::Nonce(_) => {}
         Recovered::Event(_, event) => {
             state.insert(event.entity.to_owned(), known(&event.standing(key)));
         }
     };
     let recovery = store.recover(&mut take, &mut |done, total| assert!(done <= total))?;
+    assert!(recovery.snapshot_damage.is_some() || announced == recovery.snapshot_records.min(recovery.last.value()));
     Ok((state, recovery))
 }
 

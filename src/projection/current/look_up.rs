@@ -1,18 +1,14 @@
 //! Lookups, many at a time.
 //!
-//! A processor waits for memory most of the time that a lookup takes, and can wait for many places at once as long as
-//! none depends on another. So lookups go through the table as on a belt: of one the index is asked for, of another,
-//! some places ahead of it, the index says where the record is, which is asked for, and of a third the record is read.
+//! They go through the table as on a belt (`projection::belt`), and what the index says on the way of where the record is, is
+//! kept for when the record is read.
 
 use crate::domain::{Found, Lookup, Lookups};
 use crate::types::{KindCode, Sequence};
 
 use super::super::arena::Place;
+use super::super::belt::AHEAD;
 use super::Current;
-
-/// How many lookups are on the way between two steps: enough for their memory to come, and no more than a processor
-/// can wait for.
-const AHEAD: usize = 16;
 
 impl Current {
     /// Notes of each lookup what is true of its entity now, and says which event is the last that any of them saw.

@@ -20,7 +20,7 @@ use crate::failure::Failure;
 /// The column family that holds the batches, and in the reference the events.
 const FAMILY: &str = "log";
 /// How far the scan reads ahead, as far as the server's own.
-const READ_AHEAD_BYTES: usize = 2 << 20;
+const READ_AHEAD_BYTES: usize = 256 << 10;
 /// Bytes of values that are gathered before they are hashed, so that no clock is read for each.
 const GATHERED_BYTES: usize = 4 << 20;
 /// The reference is written in portions of so many events.
