@@ -58,7 +58,7 @@ pub fn options() -> Vec<PeerOptions> {
         option(
             "bare RocksDB",
             "its iterator over the log, or over the same events one by one in a store with the options of the log; \
-             read-only, 2 MiB of read-ahead, no block cache"
+             read-only, 256 KiB of read-ahead, no block cache"
                 .to_owned(),
         ),
     ]
