@@ -302,12 +302,26 @@ mod tests {
             |numbers: std::ops::Range<u64>| numbers.map(move |number| key.hash(&number.to_string()).table_bits());
         hashes(0..1000).for_each(|hash| index.insert(hash, Place::from_number(1)));
         index.reserve(200_000);
-        let bytes = index.bytes();
+        let (bytes, before) = (index.bytes(), used(&index));
         hashes(1000..201_000).for_each(|hash| index.insert(hash, Place::from_number(1)));
         assert_eq!(index.bytes(), bytes);
+        // Few parts have got so many more than the others that they had to grow.
+        assert!(used(&index) * 100 < before * 101, "{before} bytes became {}", used(&index));
         assert!(used(&index) < 12 * 201_000, "{} bytes are used", used(&index));
         hashes(201_000..260_000).for_each(|hash| index.insert(hash, Place::from_number(1)));
         assert!(used(&index) > 10 * 260_000, "{} bytes are used", used(&index));
+    }
+
+    #[test]
+    fn memory_is_asked_for_seldom() {
+        let (mut index, key) = (Index::new(), HashKey::new([5; 16]));
+        let mut sizes = std::collections::BTreeSet::new();
+        for number in 0..200_000_u64 {
+            index.insert(key.hash(&number.to_string()).table_bits(), Place::from_number(1));
+            sizes.insert(index.bytes());
+        }
+        // Each part asks ten times; by quarters alone it would be nineteen times.
+        assert!(sizes.len() < 11 * PARTS, "{} sizes", sizes.len());
     }
 
     /// Bytes that are not only asked for, but touched.
