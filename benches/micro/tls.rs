@@ -1,10 +1,10 @@
-//! How long does the server take to decrypt one record, and to encrypt one? And what does it matter where in their pages
-//! the bytes lie that are copied for that?
+//! How long does the server take to decrypt one record, and to encrypt one? And what does it matter where in their
+//! pages the bytes lie that are copied for that?
 //!
 //! Workload: records of 100 bytes (one command), 1 KiB and 16 KiB (the largest there is), TLS 1.3 with AES-256-GCM,
 //! through the code that the server uses (`server::tls`), after a real handshake with a client of rustls. Each record
-//! is in a buffer of its own, as after a read. What the client does is not timed. Beside that, copies of 16 KiB to half a
-//! page and to five bytes further on in the page, by the C library (`runtime::buffer` says why).
+//! is in a buffer of its own, as after a read. What the client does is not timed. Beside that, copies of 16 KiB to half
+//! a page and to five bytes further on in the page, by the C library (`runtime::buffer` says why).
 //!
 //! What the numbers are not: handshakes, or system calls.
 

@@ -23,8 +23,8 @@ use super::packed::{pack, unpack};
 use super::writes::{Area, Scan, Write, Writes};
 use super::{Log, LogError, Visit, closing, torn};
 
-/// The family in which stores of an older form have their index for AUDIT, an entry for a key. It is dropped, and the index
-/// read from the log.
+/// The family in which stores of an older form have their index for AUDIT, an entry for a key. It is dropped, and the
+/// index read from the log.
 const OLD_INDEX: &str = "entity";
 /// Blocks of tables in memory. AUDIT rereads what is popular; everything else reads once. The page cache of the
 /// operating system holds the rest, so that a small machine is not asked for much.
@@ -39,9 +39,9 @@ const ACCESS_VALUE_BYTES_MIN: u64 = 1024;
 /// The same for areas that hold little or are written rarely.
 const SMALL_MEMTABLE_BYTES: usize = 8 << 20;
 /// In such pieces memory is asked for where tables are long: one is as long as a table. The C library gives back to the
-/// operating system what takes more than 32 MiB with its own few bytes; of RocksDB's own pieces of 1 MiB it kept some 80 MiB
-/// for itself. RocksDB writes a table when less than a quarter of its piece is left, and what is never written to takes no
-/// memory.
+/// operating system what takes more than 32 MiB with its own few bytes; of RocksDB's own pieces of 1 MiB it kept some
+/// 80 MiB for itself. RocksDB writes a table when less than a quarter of its piece is left, and what is never written
+/// to takes no memory.
 const fn piece_bytes(memtable_bytes: usize) -> usize {
     memtable_bytes / 3 * 4
 }
@@ -49,8 +49,8 @@ const _: () = assert!(piece_bytes(LOG_MEMTABLE_BYTES) >= 32 << 20 && piece_bytes
 /// Write-ahead logs together. An area that is written rarely would else keep old ones alive for long, and a start after
 /// a crash reads them all, at about 100 MB/s.
 const WAL_BYTES_MAX: u64 = 128 << 20;
-/// How far a bulk scan reads ahead: long enough to keep a disk busy, and short enough that the C library keeps the memory
-/// for the next time (from 2 MiB on it gave it back after each read, and the system cleared it again).
+/// How far a bulk scan reads ahead: long enough to keep a disk busy, and short enough that the C library keeps the
+/// memory for the next time (from 2 MiB on it gave it back after each read, and the system cleared it again).
 const READ_AHEAD_BYTES: usize = 256 << 10;
 
 /// A table that is being built. What a crash leaves of it is written over.
@@ -206,7 +206,8 @@ fn families(path: &Path) -> Result<Vec<String>, Refusal> {
     Ok(names)
 }
 
-/// Mends what a power loss or a failed sync has left, and says whether a torn write was dropped; or gives the error back.
+/// Mends what a power loss or a failed sync has left, and says whether a torn write was dropped; or gives the error
+/// back.
 fn mend(path: &Path, read_only: bool, error: LogError) -> Result<bool, LogError> {
     let missing = missing_table(path, &error.to_string());
     let torn = torn::find(path).unwrap_or_default();
@@ -316,8 +317,8 @@ fn area_options(area: Area, cache: &Cache) -> Options {
             options.set_enable_blob_files(true);
             options.set_min_blob_size(ACCESS_VALUE_BYTES_MIN);
         }
-        // They are packed. Batches are found by their exact keys in tables whose ranges hardly overlap: a filter would tell
-        // nothing.
+        // They are packed. Batches are found by their exact keys in tables whose ranges hardly overlap: a filter would
+        // tell nothing.
         Area::Log | Area::State => options.set_compression_type(DBCompressionType::None),
         Area::Tree | Area::Meta => {}
     }

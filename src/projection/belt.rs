@@ -1,15 +1,15 @@
 //! Work on many entities at a time, which waits for memory as if it were on few.
 //!
-//! A processor waits for many places of memory at once as long as none depends on another. So entities go through the table
-//! as on a belt: the index is asked for that of one, the record for that of another some places ahead of it, and on a third,
-//! as far ahead again, the work is done.
+//! A processor waits for many places of memory at once as long as none depends on another. So entities go through the
+//! table as on a belt: the index is asked for that of one, the record for that of another some places ahead of it, and
+//! on a third, as far ahead again, the work is done.
 
 use crate::types::EntityHash;
 
 use super::Current;
 
-/// How many entities are on the way between two steps: enough for their memory to come, and no more than a processor can
-/// wait for.
+/// How many entities are on the way between two steps: enough for their memory to come, and no more than a processor
+/// can wait for.
 pub(super) const AHEAD: usize = 16;
 
 /// Does the work on each item, in order. `owner` says which table holds the entity of an item, and under which hash.

@@ -1,7 +1,7 @@
 //! The table of current entities of one shard: open addressing over packed records.
 //!
-//! A lookup reads a line of the index and a record, which nearly always is shorter than one. Attributes are not here: they
-//! stay in the log, in the entity's last event, and a fingerprint stands for them. Tests: `current/tests.rs`.
+//! A lookup reads a line of the index and a record, which nearly always is shorter than one. Attributes are not here:
+//! they stay in the log, in the entity's last event, and a fingerprint stands for them. Tests: `current/tests.rs`.
 
 use crate::domain::Standing;
 use crate::types::{EntityHash, HashKey, Kind};
@@ -74,7 +74,8 @@ impl Current {
         self.index.prefetch(hash.table_bits());
     }
 
-    /// Asks for this entity's record, if there is one. What the index has of it should have been asked for long enough before.
+    /// Asks for this entity's record, if there is one. What the index has of it should have been asked for long enough
+    /// before.
     #[inline]
     pub(super) fn ask_for_record(&self, hash: EntityHash) {
         self.prefetch_record(self.index.near(hash.table_bits()));

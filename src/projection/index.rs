@@ -2,9 +2,9 @@
 //!
 //! A slot is 24 bits of hash and 40 bits of place. A bucket has eight of them and is filled from the front; what finds
 //! its bucket full goes into the next one. So nearly every question costs one line of the cache. The index has many
-//! parts, each of which grows on its own and by a quarter, so that growing keeps nobody waiting and little memory lies
-//! idle. Part and 24 bits are all of the hash that the index uses, and both are at hand when a part grows: no record is
-//! read for it, and no name is hashed again.
+//! parts, each of which grows on its own, by a quarter and within memory that it has, so that growing keeps nobody
+//! waiting and little memory lies idle. Part and 24 bits are all of the hash that the index uses, and both are at hand
+//! when a part grows: no record is read for it, and no name is hashed again.
 
 use super::arena::Place;
 use super::prefetch::prefetch;
@@ -100,7 +100,8 @@ impl Index {
     /// Makes room for so many places more, if they spread over the parts about as hashes do.
     pub(super) fn reserve(&mut self, places: usize) {
         let each = places.div_ceil(PARTS);
-        // Parts differ by the square root of what they get; some more than that keeps nearly all from growing for a few.
+        // Parts differ by the square root of what they get; some more than that keeps nearly all from growing for a
+        // few.
         let each = each + 3 * each.isqrt();
         self.parts.iter_mut().for_each(|part| part.reserve(each));
     }
@@ -171,8 +172,8 @@ impl Part {
         }
     }
 
-    /// Adds buckets. Capacity is asked for by doubling, and only what is used of it is touched: new memory is cleared by the
-    /// system page by page, which costs more than to put all slots in their new places.
+    /// Adds buckets. Capacity is asked for by doubling, and only what is used of it is touched: new memory is cleared
+    /// by the system page by page, which costs more than to put all slots in their new places.
     fn grow(&mut self, added: usize) {
         let before = self.buckets.len();
         if before + added > self.buckets.capacity() {
@@ -189,9 +190,9 @@ impl Part {
     /// Puts the slots of the buckets from `first` on, which stand in the order of their tags, where they belong. The
     /// buckets before are empty.
     ///
-    /// Nothing belongs further back than where it stands, so what was passed is never looked at again. A slot that finds no
-    /// room before a bucket that is still to come is put once more with that one. One that finds none up to the end has
-    /// to go around to the front, and waits until all else is in order.
+    /// Nothing belongs further back than where it stands, so what was passed is never looked at again. A slot that
+    /// finds no room before a bucket that is still to come is put once more with that one. One that finds none up to
+    /// the end has to go around to the front, and waits until all else is in order.
     fn put_in_order(&mut self, first: usize) {
         let mut around = Vec::new();
         for number in first..self.buckets.len() {

@@ -3,8 +3,8 @@
 //! Shards own entities, nonces belong to principals; so this is the one projection that all shards share. It is
 //! striped, each stripe behind a lock that is held for one look-up, and nothing blocks while holding one.
 //!
-//! A use is forgotten when the clock says that no repetition is acceptable any more. Clocks are set back, though: so the
-//! memory also knows how young what it has forgotten may be, and turns away what may be a repetition of that.
+//! A use is forgotten when the clock says that no repetition is acceptable any more. Clocks are set back, though: so
+//! the memory also knows how young what it has forgotten may be, and turns away what may be a repetition of that.
 
 use std::sync::PoisonError;
 
@@ -240,8 +240,8 @@ impl Nonces {
         stripe.put(&seen);
     }
 
-    /// Notes that all uses were shown by [`apply`](Self::apply) and [`remember`](Self::remember), as seen from `now`, up
-    /// to the last event of the log, which happened at `last`: what was over then is forgotten.
+    /// Notes that all uses were shown by [`apply`](Self::apply) and [`remember`](Self::remember), as seen from `now`,
+    /// up to the last event of the log, which happened at `last`: what was over then is forgotten.
     pub fn complete(&self, last: Timestamp, now: Timestamp) {
         let over = Timestamp::from_unix_ms(now.unix_ms().saturating_sub(REMEMBERED_MS)).min(last);
         for stripe in &self.stripes {
@@ -250,7 +250,8 @@ impl Nonces {
         }
     }
 
-    /// Every settled use that is remembered in one of the [`STRIPES`], and what [`Remembered`] says of those that are not.
+    /// Every settled use that is remembered in one of the [`STRIPES`], and what [`Remembered`] says of those that are
+    /// not.
     pub fn visit(&self, stripe: usize, visitor: &mut dyn FnMut(Remembered)) {
         let Some(found) = self.stripes.get(stripe) else { return };
         let found = lock(found);

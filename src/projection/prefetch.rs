@@ -6,8 +6,8 @@
 //!
 //! May use: nothing. Never: a change of what any code computes.
 
-/// Hints that what stands at this place will be read soon. On processors without such a hint, or whose hint is not known
-/// here, nothing happens.
+/// Hints that what stands at this place will be read soon. On processors without such a hint, or whose hint is not
+/// known here, nothing happens.
 #[inline(always)]
 #[allow(unsafe_code, reason = "the processor's hint has no safe name in the standard library")]
 pub(super) fn prefetch<T>(place: &T) {

@@ -1,13 +1,13 @@
 //! Buffers for bytes on their way to a socket, placed so that copying them is quick.
 //!
-//! The C library copies eight KiB and more by one instruction, `rep movsb`. Some processors (AMD's since Zen 3) take up to
-//! twenty-five times as long for it where the destination lies in its page a little behind where the source lies in its own:
-//! 4,600 in place of 180 ns for 16 KiB. Large pieces of memory begin with a page, and a record of TLS begins with five bytes of
-//! its own, so answers that were copied from the begin of one piece into a record at the begin of another met just that. Here
-//! what a buffer holds begins half a page further on.
+//! The C library copies eight KiB and more by one instruction, `rep movsb`. Some processors (AMD's since Zen 3) take up
+//! to twenty-five times as long for it where the destination lies in its page a little behind where the source lies in
+//! its own: 4,600 in place of 180 ns for 16 KiB. Large pieces of memory begin with a page, and a record of TLS begins
+//! with five bytes of its own, so answers that were copied from the begin of one piece into a record at the begin of
+//! another met just that. Here what a buffer holds begins half a page further on.
 //!
-//! Source: the C library's bug 30994 (<https://sourceware.org/bugzilla/show_bug.cgi?id=30994>); `benches/micro/tls.rs` measures
-//! both.
+//! Source: the C library's bug 30994 (<https://sourceware.org/bugzilla/show_bug.cgi?id=30994>); `benches/micro/tls.rs`
+//! measures both.
 
 /// How far behind the begin of its memory a buffer's bytes begin: half a page, as far from either side as can be.
 const HEADROOM_BYTES: usize = 2048;
@@ -66,7 +66,8 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Whatever is put into a buffer and in however many parts, it holds just that; and however often it is used again.
+        /// Whatever is put into a buffer and in however many parts, it holds just that; and however often it is used
+        /// again.
         #[test]
         fn a_buffer_holds_what_was_put_behind_its_end(
             uses in prop::collection::vec(prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..5), 0..4),

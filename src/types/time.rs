@@ -82,9 +82,9 @@ const fn pair(value: u32) -> [u8; 2] {
     PAIRS[(value & 127) as usize]
 }
 
-/// The Gregorian date of a day since the epoch, by multiplications in place of divisions (Neri and Schneider, "Euclidean
-/// affine functions and their application to calendar algorithms", 2022; numbers below 2^32 until the year 32,767).
-/// Our own because it runs for every VERIFY answer; a test compares it with the library for every day.
+/// The Gregorian date of a day since the epoch, by multiplications in place of divisions (Neri and Schneider,
+/// "Euclidean affine functions and their application to calendar algorithms", 2022; numbers below 2^32 until the year
+/// 32,767). Our own because it runs for every VERIFY answer; a test compares it with the library for every day.
 const fn civil_from_days(days: u32) -> (u32, u32, u32) {
     // Days since the first of March of the year 0, so that a leap day is the last of its year, in quarters of a day.
     let quarters = 4 * (days + 719_468) + 3;

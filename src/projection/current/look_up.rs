@@ -1,7 +1,7 @@
 //! Lookups, many at a time.
 //!
-//! They go through the table as on a belt (`projection::belt`), and what the index says on the way of where the record is, is
-//! kept for when the record is read.
+//! They go through the table as on a belt (`projection::belt`), and what the index says on the way of where the record
+//! is, is kept for when the record is read.
 
 use crate::domain::{Found, Lookup, Lookups};
 use crate::types::{KindCode, Sequence};

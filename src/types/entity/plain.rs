@@ -33,8 +33,8 @@ pub(super) fn is_plain_domain(bytes: &[u8]) -> bool {
 
 /// Where dots and where hyphens stand, and whether all bytes are those of plain domains; `None` for what is too long.
 ///
-/// Names are looked at where they lie, by a piece from their begin and one from their end, which overlap: to copy one into lanes
-/// first takes longer than all that is done with them.
+/// Names are looked at where they lie, by a piece from their begin and one from their end, which overlap: to copy one
+/// into lanes first takes longer than all that is done with them.
 #[inline(always)]
 fn look(bytes: &[u8]) -> Option<(u64, u64, bool)> {
     let length = bytes.len();
