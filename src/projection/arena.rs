@@ -1,8 +1,9 @@
 //! Memory for packed records: large chunks that never move, so that growing copies nothing.
 
-/// Bytes of a chunk. Large enough that the tail wasted at its end is small against it, small enough that a store of
-/// a few entities stays small.
-const CHUNK_BYTES: usize = 256 * 1024;
+/// Bytes of a chunk. Large enough that the tail wasted at its end is small against it, and that the list of all chunks,
+/// of which every lookup reads an entry, stays in the processor's nearest cache: 300 of them at ten million entities.
+/// What is not written to takes no memory.
+const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 /// log2 of [`CHUNK_BYTES`].
 const CHUNK_BITS: u32 = CHUNK_BYTES.trailing_zeros();
 
