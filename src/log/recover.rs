@@ -16,7 +16,7 @@ use super::{LogError, Store};
 /// A piece of state, in the order in which it must be taken in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Recovered<'a> {
-    /// There is a snapshot, and so many entities and nonces of it follow, unless it is damaged.
+    /// There is a snapshot, and no more than so many entities of it follow; fewer, where it also has nonces or is damaged.
     Snapshot(u64),
     /// What a shard held about an entity.
     Entry(SnapshotEntry<'a>),
@@ -66,7 +66,7 @@ impl Store {
         let mut records = 0;
         let mut start = Sequence::ZERO;
         if let Some(marker) = marker {
-            // Each of them had its event.
+            // Each entity had its event.
             take(Recovered::Snapshot(marker.records.min(head.last.value())));
             match self.load(&marker, head.last, take, &mut |done| progress(done, expected)) {
                 Ok(()) => (records, start) = (marker.records, marker.start),
