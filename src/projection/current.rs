@@ -208,7 +208,7 @@ impl Current {
     }
 
     fn find(&self, hash: EntityHash, name: &[u8]) -> Option<Place> {
-        self.index.find(hash.table_bits(), |place| self.record(place).name_bytes() == name)
+        self.index.find(hash.table_bits(), |place| self.record(place).is_named(name))
     }
 
     fn standing_of(&self, record: &Record<'_>) -> Standing<'_> {

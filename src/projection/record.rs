@@ -158,8 +158,15 @@ impl<'a> Record<'a> {
         Sequence::new(read48(self.0, 7))
     }
 
+    #[inline]
     pub(super) fn name_bytes(&self) -> &'a [u8] {
         &self.0[self.room().name_at()..self.bytes()]
+    }
+
+    /// Whether this is the entity's name.
+    #[inline]
+    pub(super) fn is_named(&self, name: &[u8]) -> bool {
+        is_same(self.name_bytes(), name)
     }
 
     /// The records hold only what was `str` when it was written, so this never falls back.
@@ -207,6 +214,23 @@ impl<'a> Record<'a> {
     }
 }
 
+/// Whether two texts are the same. Nearly all names are so short that to call for the comparison costs as much as it.
+#[inline]
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len()
+        && match one.len() {
+            8..=16 => has_same_ends::<8>(one, other),
+            17..=32 => has_same_ends::<16>(one, other),
+            _ => one == other,
+        }
+}
+
+/// Whether the first so many bytes are the same, and the last, which may overlap with them.
+#[inline]
+fn has_same_ends<const BYTES: usize>(one: &[u8], other: &[u8]) -> bool {
+    one.first_chunk::<BYTES>() == other.first_chunk() && one.last_chunk::<BYTES>() == other.last_chunk()
+}
+
 /// The length of the name, and its flag.
 fn read16(bytes: &[u8]) -> u16 {
     u16::from_le_bytes([bytes[1], bytes[2]])
@@ -220,4 +244,29 @@ fn read48(bytes: &[u8], at: usize) -> u64 {
     let mut wide = [0; 8];
     wide[..6].copy_from_slice(&bytes[at..at + 6]);
     u64::from_le_bytes(wide)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// A name is the same as another if all its bytes are, however many those are and wherever one differs.
+        #[test]
+        fn a_name_is_told_from_any_other(name in prop::collection::vec(any::<u8>(), 100), change in 1..=u8::MAX) {
+            for length in 0..name.len() {
+                let mut other = name[..length].to_vec();
+                prop_assert!(is_same(&name[..length], &other));
+                for at in 0..length {
+                    other[at] ^= change;
+                    prop_assert!(!is_same(&name[..length], &other), "{} of {}", at, length);
+                    other[at] ^= change;
+                }
+                // Also where the one is all that the other has at its ends.
+                prop_assert!(!is_same(&vec![change; length], &vec![change; length + 1]));
+            }
+        }
+    }
 }

@@ -47,7 +47,7 @@ impl Current {
     fn place_of_name(&self, near: Option<Place>, lookup: &Lookup, names: &[u8]) -> Option<Place> {
         let (near, name) = (near?, lookup.name_in(names));
         // With ten million entities, another one has the same part and tag once in 400 times.
-        if self.record(near).name_bytes() == name { Some(near) } else { self.find(lookup.hash, name) }
+        if self.record(near).is_named(name) { Some(near) } else { self.find(lookup.hash, name) }
     }
 
     #[cold]
