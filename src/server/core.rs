@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::domain::{Asked, Claim, Command, Lookups, Outcome, Request, Unavailable};
+use crate::domain::{Asked, Command, Outcome, Unavailable};
 use crate::engine::{Effect, Engine, Input};
 use crate::faces::repsec::{self, Session};
 use crate::faces::{Face, Record};
@@ -27,17 +27,12 @@ use super::letter::{Answers, Questions, Tag};
 use super::numbered::Numbered;
 use super::shared::Shared;
 
-/// Questions to history that one connection may have open: their answers are long, and each keeps a thread busy.
-const HISTORIES_MAX: usize = 4;
-/// Claims about attributes that one connection may have open, together with those. Most are decided from memory, and
-/// only the engine knows which; the others read one value of the log.
-const CLAIMS_MAX: usize = 16;
+mod asking;
+
 /// Blocks of the access journal that may wait for a log that is behind.
 const UNSENT_ACCESS_BLOCKS_MAX: usize = 64;
 /// Messages to the committer behind which no block is put any more: 128 MiB, if all of them are blocks.
 const WAITING_ACCESS_BLOCKS_MAX: usize = 1024;
-/// Bytes of answers that wait for a slow peer before its connection is not read on.
-const UNREAD_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
 /// What a core gets when the store has been recovered; until then it answers PING, and holds everything else.
 pub(super) struct Brain {
@@ -155,132 +150,6 @@ impl Core {
         for connection in waiting {
             self.pump(&connection);
         }
-    }
-
-    /// Whether the connection must not be read: it has asked all that it may before it is answered.
-    pub(super) fn must_wait(&self, connection: &Connection) -> bool {
-        connection.held.borrow().is_some() || self.is_full(connection)
-    }
-
-    fn is_full(&self, connection: &Connection) -> bool {
-        let session = connection.session.borrow();
-        !session.wants_input() || session.unsent_bytes() >= UNREAD_ANSWER_BYTES_MAX
-    }
-
-    /// Sends out what the connection asks, as far as it may.
-    pub(super) fn pump(&self, connection: &Rc<Connection>) {
-        let now = self.now();
-        loop {
-            self.send_out(connection, now);
-            self.decide_own(now);
-            // Claims that were decided at once have made room for those behind them.
-            if !self.may_go_on(connection) {
-                break;
-            }
-        }
-        self.flush();
-        connection.writable.notify();
-        if !self.must_wait(connection) {
-            connection.room.notify();
-        }
-    }
-
-    /// Asks what the connection asks, until it has asked all, or something may not go yet.
-    fn send_out(&self, connection: &Rc<Connection>, now: Timestamp) {
-        loop {
-            let held = connection.held.borrow_mut().take();
-            connection.asked_all.set(false);
-            let next = match held {
-                Some(held) => Some(held),
-                None if self.is_full(connection) => break,
-                None => connection.session.borrow_mut().next(now).map(|step| (step.slot, step.asked)),
-            };
-            let Some((slot, asked)) = next else {
-                // The session stops for want of bytes, or because it is full of answers that it gave itself.
-                connection.asked_all.set(!self.is_full(connection));
-                break;
-            };
-            if let Some(asked) = self.dispatch(connection, slot, asked) {
-                *connection.held.borrow_mut() = Some((slot, asked));
-                break;
-            }
-        }
-    }
-
-    /// Whether what is held for want of room among the histories has got that room.
-    fn may_go_on(&self, connection: &Connection) -> bool {
-        let held = connection.held.borrow();
-        let bound = match held.as_ref() {
-            Some((_, Asked::One(request))) => histories_max(request),
-            Some((_, Asked::Many(_) | Asked::Each(_))) | None => None,
-        };
-        self.brain.borrow().is_some() && bound.is_some_and(|bound| connection.histories.borrow().len() < bound)
-    }
-
-    /// Sends one question to its owners, or gives it back if it may not go yet.
-    fn dispatch(&self, connection: &Connection, slot: u64, asked: Asked) -> Option<Asked> {
-        if self.brain.borrow().is_none() {
-            return Some(asked);
-        }
-        let tag = Tag { core: self.index, connection: connection.id, slot };
-        match asked {
-            Asked::Many(lookups) => self.dispatch_lookups(tag, lookups, Asked::Many),
-            Asked::Each(lookups) => self.dispatch_lookups(tag, lookups, Asked::Each),
-            Asked::One(request) => {
-                let owner = request.command.subject().hash.shard(self.shared.mesh.cores());
-                let (undecided_at, undecided) = connection.undecided.get();
-                let changes = request.command.changes_state();
-                let histories = connection.histories.borrow().len();
-                let histories_max = histories_max(&request);
-                if changes && undecided > 0 && undecided_at != owner
-                    || histories_max.is_some_and(|bound| histories >= bound)
-                {
-                    return Some(Asked::One(request));
-                }
-                if histories_max.is_some() {
-                    connection.histories.borrow_mut().push(slot);
-                }
-                if changes && owner != self.index {
-                    connection.undecided.set((owner, undecided + 1));
-                }
-                self.ask(owner, tag, Asked::One(request));
-            }
-        }
-        None
-    }
-
-    /// Splits lookups into the parts that each core owns.
-    fn dispatch_lookups(&self, tag: Tag, lookups: Lookups, asked: fn(Lookups) -> Asked) {
-        let cores = self.shared.mesh.cores();
-        if cores == 1 {
-            return self.ask(self.index, tag, asked(lookups));
-        }
-        for owner in 0..cores {
-            let part = lookups.part(|lookup| lookup.hash.shard(cores) == owner);
-            if !part.is_empty() {
-                self.ask(owner, tag, asked(part));
-            }
-        }
-    }
-
-    /// Asks the engine of this core, or writes to that of another; in both cases with the next [`flush`](Self::flush),
-    /// and this core's before the others'.
-    fn ask(&self, owner: usize, tag: Tag, asked: Asked) {
-        if owner == self.index {
-            self.own.borrow_mut().push((tag, asked));
-        } else {
-            self.outboxes.borrow_mut()[owner].questions.push((tag, asked));
-        }
-    }
-
-    /// Has the engine of this core decide the questions of its own connections.
-    fn decide_own(&self, now: Timestamp) {
-        let mut questions = self.own.take();
-        if !questions.is_empty() {
-            self.decide(now, &mut questions);
-        }
-        // Nothing is asked while the engine decides, so its memory can be used again.
-        self.own.replace(questions);
     }
 
     /// Has the engine of this core decide questions, and does what it says.
@@ -537,17 +406,5 @@ impl Core {
     pub(super) fn is_quiet(&self) -> bool {
         let pending = self.brain.borrow().as_ref().map_or(0, |brain| brain.engine.pending());
         pending == 0 && self.has_sent_all()
-    }
-}
-
-/// How many questions to history the connection may have open with this one, if its answer is, or may be, read from the
-/// log by another thread.
-fn histories_max(request: &Request) -> Option<usize> {
-    match &request.command {
-        Command::Audit { .. } | Command::Verify { at: Some(_), .. } => Some(HISTORIES_MAX),
-        Command::Verify { at: None, claim: Claim::Attributes(_) | Claim::Digest(_), .. } => Some(CLAIMS_MAX),
-        Command::Verify { at: None, claim: Claim::Registered, .. }
-        | Command::Register { .. }
-        | Command::Remove { .. } => None,
     }
 }
