@@ -32,6 +32,9 @@ pub use sequencer::Sequencer;
 
 /// Entities whose memory is asked for together before they are looked at: as many as a core has loads in flight.
 const PREFETCHED_TOGETHER: usize = 32;
+/// Lookups of one question that are so few that they would still wait for memory if each of them asked for that of the
+/// next ones, as the table has them do.
+const FEW_LOOKUPS: usize = 16;
 
 /// What may happen to a shard.
 #[derive(Debug)]
@@ -89,12 +92,23 @@ pub struct Engine<T> {
     failed: bool,
     /// The nonces of the commands that are taken together; kept for its memory.
     names: Vec<Option<u128>>,
+    /// The entities of those; kept for its memory.
+    soon: Vec<EntityHash>,
 }
 
 impl<T: Copy> Engine<T> {
     /// A shard with these entities, for a log that is durable up to `durable`.
     pub fn new(table: Current, durable: Sequence, nonces: Arc<Nonces>, sequencer: Arc<Sequencer>) -> Engine<T> {
-        Engine { table, nonces, sequencer, pending: Pending::default(), durable, failed: false, names: Vec::new() }
+        Engine {
+            table,
+            nonces,
+            sequencer,
+            pending: Pending::default(),
+            durable,
+            failed: false,
+            names: Vec::new(),
+            soon: Vec::new(),
+        }
     }
 
     /// The entities.
@@ -108,14 +122,23 @@ impl<T: Copy> Engine<T> {
     }
 
     /// Takes many questions, in order. The memory that they will need is asked for first, many at a time, so that one
-    /// does not wait for it behind the other; the table does the same for lookups that come together.
+    /// does not wait for it behind the other; the table does the same for many lookups that come together.
     pub fn step_all(&mut self, now: Timestamp, questions: &mut Vec<(T, Asked)>, effects: &mut Vec<Effect<T>>) {
-        for questions in questions.chunks(PREFETCHED_TOGETHER) {
-            self.table.prefetch(questions.iter().filter_map(|(_, asked)| match asked {
-                Asked::One(request) => Some(request.command.subject().hash),
-                Asked::Many(_) | Asked::Each(_) => None,
-            }));
+        let mut soon = std::mem::take(&mut self.soon);
+        for (_, asked) in questions.iter() {
+            match asked {
+                Asked::One(request) => soon.push(request.command.subject().hash),
+                Asked::Many(few) | Asked::Each(few) if few.len() <= FEW_LOOKUPS => {
+                    soon.extend(few.each().iter().map(|lookup| lookup.hash));
+                }
+                Asked::Many(_) | Asked::Each(_) => {}
+            }
         }
+        for together in soon.chunks(PREFETCHED_TOGETHER) {
+            self.table.prefetch(together.iter().copied());
+        }
+        soon.clear();
+        self.soon = soon;
         let mut names = std::mem::take(&mut self.names);
         names.extend(questions.iter().map(|(_, asked)| match asked {
             Asked::One(request) => self.name_of_nonce(request).inspect(|name| self.nonces.prefetch(*name)),

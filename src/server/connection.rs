@@ -164,7 +164,7 @@ pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, tls: Rc<Ref
                 small_reads = if bytes < READ_BYTES_MIN { small_reads + 1 } else { 0 };
             }
         }
-        connection.heard.set(Instant::now());
+        connection.heard.set(core.moment().instant);
         if connection.input_ended.get() {
             // These bytes came while the reading was being ended. The farewell may be said already, so what they ask
             // must not take effect: nobody would be answered.
@@ -245,7 +245,7 @@ pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>, tls: Rc<Re
                 let (result, back) = writer.write_all(outgoing, &connection.cancel_write).await;
                 connection.writing.set(false);
                 outgoing = back;
-                connection.heard.set(Instant::now());
+                connection.heard.set(core.moment().instant);
                 if result.is_err() {
                     // The peer is gone. What it has asked is still brought to its end, for the access journal.
                     broken = true;

@@ -15,7 +15,7 @@ use crate::engine::{Effect, Engine, Input};
 use crate::faces::repsec::{self, Session};
 use crate::faces::{Face, Record};
 use crate::log::{AccessBlock, Append, Encoded, Lane, NotSent, ReaderPool};
-use crate::runtime::Inbox;
+use crate::runtime::{Inbox, Notify};
 use crate::types::{Principal, Sequence, Timestamp};
 use crate::wire::json::Parser;
 
@@ -24,6 +24,7 @@ use super::connection::Connection;
 use super::history;
 use super::journal::Journal;
 use super::letter::{Answers, Questions, Tag};
+use super::moment::{Clock, Moment};
 use super::numbered::Numbered;
 use super::shared::Shared;
 
@@ -46,7 +47,7 @@ pub(super) struct Core {
     pub(super) index: usize,
     pub(super) shared: Arc<Shared>,
     face: Arc<repsec::Settings>,
-    clock: fn() -> Timestamp,
+    clock: Clock,
     pub(super) brain: RefCell<Option<Brain>>,
     pub(super) connections: RefCell<Numbered<Rc<Connection>>>,
     pub(super) journal: RefCell<Journal>,
@@ -60,8 +61,14 @@ pub(super) struct Core {
     journal_lost: Cell<bool>,
     /// The core's event loop is over.
     pub(super) ended: Cell<bool>,
-    /// What this core's connections ask of it, until they have asked all that they may.
+    /// What this core's connections ask of it, which is decided together.
     own: RefCell<Vec<(Tag, Asked)>>,
+    /// How many entities those are about.
+    own_entities: Cell<usize>,
+    /// Connections that hold a question back behind what is still to be decided.
+    holding: RefCell<Vec<Rc<Connection>>>,
+    /// Something has gathered that is to be decided or sent, or a moment was read that must be forgotten.
+    pub(super) gathered: Notify,
     outboxes: RefCell<Vec<Outbox>>,
     /// What the log has still to be given, in order.
     appends: RefCell<VecDeque<Append>>,
@@ -93,7 +100,7 @@ impl Core {
             index,
             shared,
             face,
-            clock,
+            clock: Clock::new(clock),
             brain: RefCell::new(None),
             connections: RefCell::default(),
             journal: RefCell::new(journal),
@@ -104,6 +111,9 @@ impl Core {
             journal_lost: Cell::new(false),
             ended: Cell::new(false),
             own: RefCell::default(),
+            own_entities: Cell::new(0),
+            holding: RefCell::default(),
+            gathered: Notify::default(),
             outboxes: RefCell::new((0..cores).map(|_| Outbox::default()).collect()),
             appends: RefCell::default(),
             effects: Cell::default(),
@@ -125,8 +135,16 @@ impl Core {
         connection
     }
 
+    /// The moment, which is the same for all that gathers until it is settled.
+    pub(super) fn moment(&self) -> Moment {
+        if !self.clock.stands() {
+            self.gathered.notify();
+        }
+        self.clock.moment()
+    }
+
     fn now(&self) -> Timestamp {
-        (self.clock)()
+        self.moment().time
     }
 
     pub(super) fn remove(&self, connection: u64) {
@@ -232,13 +250,18 @@ impl Core {
     /// Takes the answers that can be written, in order, and notes them in the access journal.
     pub(super) fn collect(&self, connection: &Connection, plaintext: &mut Vec<u8>) {
         let mut session = connection.session.borrow_mut();
+        let before = plaintext.len();
         session.take_output(plaintext);
+        if plaintext.len() == before {
+            return;
+        }
         let mut journal = self.journal.borrow_mut();
         let now = self.now();
         session.take_records(&mut |record: Record| journal.note(now, connection.peer, &record));
         if journal.is_full() {
             drop(journal);
             self.give_journal(false);
+            self.gathered.notify();
         }
     }
 
@@ -252,6 +275,7 @@ impl Core {
 
     /// Works off what other cores have written, in so many rounds at the most. Returns whether there may be more.
     pub(super) fn receive_all(&self, rounds_max: usize) -> bool {
+        self.clock.forget();
         (0..rounds_max).all(|_| self.receive())
     }
 
@@ -333,8 +357,10 @@ impl Core {
         news || failed
     }
 
-    /// Sends what has gathered for other cores and for the log.
+    /// Has decided what was asked of this core, and sends what has gathered for other cores and for the log.
     pub(super) fn flush(&self) {
+        self.clock.forget();
+        self.decide_own();
         for (core, outbox) in self.outboxes.borrow_mut().iter_mut().enumerate() {
             if !outbox.answers.is_empty() {
                 self.shared.mesh.inbox(core).answer(std::mem::take(&mut outbox.answers));
@@ -402,9 +428,9 @@ impl Core {
         sent && self.appends.borrow().is_empty()
     }
 
-    /// Whether nothing waits to be sent, or to become durable.
+    /// Whether nothing waits to be decided, to be sent, or to become durable.
     pub(super) fn is_quiet(&self) -> bool {
         let pending = self.brain.borrow().as_ref().map_or(0, |brain| brain.engine.pending());
-        pending == 0 && self.has_sent_all()
+        pending == 0 && self.own.borrow().is_empty() && self.has_sent_all()
     }
 }

@@ -1,9 +1,9 @@
 //! Floor 4, the doing: sockets, TLS, threads; what the engine says is done here.
 //!
 //! ```text
-//!  connection ──▶ session (face) ──▶ core::pump ──▶ engine of this core, or a letter to the owner's inbox
-//!      ▲                                                     │ effects
-//!      └──── writer task ◀── session ◀── answers ◀───────────┴──▶ committer thread, reader threads
+//!  connection ──▶ session (face) ──▶ core::pump ──▶ what gathers ──▶ engine of this core, or a letter to another
+//!      ▲                                                                    │ effects
+//!      └──── writer task ◀── session ◀── answers ◀──────────────────────────┴──▶ committer thread, reader threads
 //! ```
 //!
 //! May use: all floors below. Never: names RocksDB, rkyv, simd-json or monoio; decides what a command means.
@@ -18,6 +18,7 @@ mod history;
 mod journal;
 mod letter;
 mod listener;
+mod moment;
 mod numbered;
 mod recovery;
 mod run;

@@ -79,6 +79,7 @@ async fn serve(start: CoreStart) -> std::io::Result<StateHash> {
     let mut nonces = None;
     let mut sweeper = Sweeper::new(settings);
     uring::spawn(tick(Rc::clone(&core)));
+    uring::spawn(settle(Rc::clone(&core)));
     loop {
         core.inbox().hear();
         let arrived = arrival.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -98,6 +99,7 @@ async fn serve(start: CoreStart) -> std::io::Result<StateHash> {
         }
     }
     core.ended.set(true);
+    core.gathered.notify();
     // Tasks that still wait for a timer keep the core alive; the store must close all the same.
     let brain = core.brain.borrow_mut().take();
     Ok(brain.map(|brain| brain.engine.table().state_hash()).unwrap_or_default())
@@ -108,6 +110,15 @@ async fn tick(core: Rc<Core>) {
     while !core.ended.get() {
         uring::sleep(SWEEP).await;
         core.inbox().ring();
+    }
+}
+
+/// Has decided and sent what gathers. Tasks run in the order in which they are woken, so this one runs behind all
+/// connections whose bytes have come meanwhile: what they ask is decided together, and waits for memory once.
+async fn settle(core: Rc<Core>) {
+    while !core.ended.get() {
+        core.gathered.wait().await;
+        core.flush();
     }
 }
 

@@ -52,6 +52,8 @@ struct SteppedCore {
     ear: UnixStream,
     /// The loop waits for its bell.
     rests: bool,
+    /// The task that settles what gathers waits until something does.
+    settled: bool,
     /// The newest snapshot that it knows of, and its share while it copies.
     snapshot: u64,
     copying: Option<Copying>,
@@ -96,7 +98,7 @@ impl SteppedCores {
             let core = Rc::new(Core::new(index, Arc::clone(&shared), Arc::clone(&face), options.clock));
             core.awake(Brain { engine, log, readers: Arc::clone(&readers) });
             let snapshot = shared.snapshot.load(Ordering::Acquire);
-            cores.push(SteppedCore { core, ear, rests: false, snapshot, copying: None });
+            cores.push(SteppedCore { core, ear, rests: false, settled: true, snapshot, copying: None });
             ends.push(end);
         }
         Ok((SteppedCores { shared, nonces, cores }, ends))
@@ -145,6 +147,22 @@ impl SteppedCores {
         let more = core.receive_all(rounds_max);
         core.flush();
         *rests = core.may_rest(more);
+    }
+
+    /// Whether something has gathered in the core that it may settle.
+    pub fn may_settle(&mut self, core: usize) -> bool {
+        let SteppedCore { core, settled, .. } = &mut self.cores[core];
+        if core.gathered.take() {
+            *settled = false;
+        }
+        !*settled
+    }
+
+    /// Has the core decide and send what has gathered, which it may only if [`may_settle`](Self::may_settle) says so.
+    pub fn settle(&mut self, core: usize) {
+        let SteppedCore { core, settled, .. } = &mut self.cores[core];
+        *settled = true;
+        core.flush();
     }
 
     /// Whether the core holds back something for which there was no room.
@@ -228,8 +246,9 @@ impl SteppedCores {
 
     /// The connection takes bytes, which it may only if [`may_read`](Self::may_read) says so.
     pub fn read(&self, connection: &SteppedConnection, bytes: &[u8]) {
-        connection.connection.session.borrow_mut().receive(bytes);
-        self.cores[connection.core].core.pump(&connection.connection);
+        let SteppedConnection { core, connection, .. } = connection;
+        connection.session.borrow_mut().receive(bytes);
+        self.cores[*core].core.pump(connection);
     }
 
     /// The peer is gone: nothing more will come. What was asked is still brought to its end.

@@ -9,6 +9,8 @@ pub enum Bug {
     FailureHidden,
     /// A core that rests does not hear its bell.
     LostWakeUp,
+    /// A core does not see that something has gathered which it should decide.
+    LostGathering,
     /// A core that decided another's changes does not always say so.
     LostDecided,
     /// A start does not remember nonces.
@@ -31,10 +33,11 @@ pub enum Bug {
 
 impl Bug {
     /// All of them, each with the seeds within which it must be found.
-    pub const ALL: [(Bug, u64); 12] = [
+    pub const ALL: [(Bug, u64); 13] = [
         (Bug::AnswerBeforeSync, 50),
         (Bug::FailureHidden, 50),
         (Bug::LostWakeUp, 50),
+        (Bug::LostGathering, 50),
         (Bug::LostDecided, 50),
         (Bug::NonceForgotten, 100),
         (Bug::ForgottenForgotten, 2000),

@@ -95,6 +95,8 @@ pub enum Act {
     Leave(u64),
     /// A core's loop takes a turn: letters of other cores, news of the committer.
     Turn(usize),
+    /// A core decides and sends what has gathered.
+    Settle(usize),
     /// A core sends what had found no room.
     Retry(usize),
     /// A core gives its access journal to the log.
@@ -145,6 +147,8 @@ pub struct Process {
     bug: Option<Bug>,
     /// Cores that do not hear their bell any more.
     deaf: Vec<usize>,
+    /// Cores that do not settle what gathers.
+    unsettled: Vec<usize>,
 }
 
 impl Process {
@@ -211,6 +215,7 @@ impl Process {
             from_snapshot: recovery.snapshot_records > 0,
             bug,
             deaf: Vec::new(),
+            unsettled: Vec::new(),
             store,
         };
         process.compare_with_log("recovered")?;
@@ -300,6 +305,9 @@ impl Process {
             if self.cores.may_turn(core) && !self.deaf.contains(&core) {
                 acts.push(Act::Turn(core));
             }
+            if self.cores.may_settle(core) && !self.unsettled.contains(&core) {
+                acts.push(Act::Settle(core));
+            }
             if self.cores.may_retry(core) && passed_ms() >= self.retry_at[core] {
                 acts.push(Act::Retry(core));
             }
@@ -339,6 +347,12 @@ impl Process {
             Act::Arrive(id) => self.arrive(id, dice),
             Act::Leave(id) => self.leave(id),
             Act::Turn(core) => self.turn(core, dice),
+            Act::Settle(core) => {
+                self.cores.settle(core);
+                if self.bug == Some(Bug::LostGathering) && dice.chance(50) {
+                    self.unsettled.push(core);
+                }
+            }
             Act::Retry(core) => {
                 self.held_back += 1;
                 self.retry_at[core] = passed_ms() + RETRY_MS;

@@ -556,5 +556,6 @@ fn actor(act: Act) -> usize {
         Act::Read | Act::Found => 6,
         Act::Copy(core) => 9 + core,
         Act::Journal(core) => 11 + core,
+        Act::Settle(core) => 13 + core,
     }
 }

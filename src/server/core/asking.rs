@@ -1,4 +1,7 @@
 //! What the connections of a core ask: who has to decide it, and when it may go out.
+//!
+//! What this core decides itself gathers until all connections whose bytes have come were read: a question alone would
+//! wait for memory that many can wait for together, and a clock be read and the log be written to for each.
 
 use std::rc::Rc;
 
@@ -15,6 +18,9 @@ const HISTORIES_MAX: usize = 4;
 /// Claims about attributes that one connection may have open, together with those. Most are decided from memory, and
 /// only the engine knows which; the others read one value of the log.
 const CLAIMS_MAX: usize = 16;
+/// Entities behind which no more are gathered: they wait for memory together as well as more would, and what was read
+/// of them is still in the nearest caches.
+const ENOUGH_TOGETHER: usize = 64;
 /// Bytes of answers that wait for a slow peer before its connection is not read on.
 const UNREAD_ANSWER_BYTES_MAX: usize = 1024 * 1024;
 
@@ -29,18 +35,21 @@ impl Core {
         !session.wants_input() || session.unsent_bytes() >= UNREAD_ANSWER_BYTES_MAX
     }
 
-    /// Sends out what the connection asks, as far as it may.
+    /// Asks what the connection asks, as far as it may. It is decided, or sent, with the next [`flush`](Self::flush), which
+    /// is due, or at once where enough has gathered.
     pub(in super::super) fn pump(&self, connection: &Rc<Connection>) {
-        let now = self.now();
-        loop {
-            self.send_out(connection, now);
-            self.decide_own(now);
-            // Claims that were decided at once have made room for those behind them.
-            if !self.may_go_on(connection) {
-                break;
-            }
+        self.go_on(connection);
+        if self.own_entities.get() >= ENOUGH_TOGETHER {
+            self.flush();
         }
-        self.flush();
+    }
+
+    /// Asks what the connection asks, as far as it may.
+    fn go_on(&self, connection: &Rc<Connection>) {
+        self.send_out(connection, self.now());
+        if connection.held.borrow().is_some() {
+            self.holding.borrow_mut().push(Rc::clone(connection));
+        }
         connection.writable.notify();
         if !self.must_wait(connection) {
             connection.room.notify();
@@ -129,20 +138,38 @@ impl Core {
     /// and this core's before the others'.
     fn ask(&self, owner: usize, tag: Tag, asked: Asked) {
         if owner == self.index {
+            let entities = match &asked {
+                Asked::One(_) => 1,
+                Asked::Many(lookups) | Asked::Each(lookups) => lookups.len(),
+            };
+            self.own_entities.set(self.own_entities.get() + entities);
             self.own.borrow_mut().push((tag, asked));
         } else {
             self.outboxes.borrow_mut()[owner].questions.push((tag, asked));
         }
+        self.gathered.notify();
     }
 
-    /// Has the engine of this core decide the questions of its own connections.
-    pub(super) fn decide_own(&self, now: Timestamp) {
-        let mut questions = self.own.take();
-        if !questions.is_empty() {
-            self.decide(now, &mut questions);
+    /// Has the engine of this core decide the questions of its own connections, all together.
+    pub(super) fn decide_own(&self) {
+        loop {
+            let mut questions = self.own.take();
+            self.own_entities.set(0);
+            if !questions.is_empty() {
+                self.decide(self.now(), &mut questions);
+            }
+            // Nothing is asked while the engine decides, so its memory can be used again.
+            self.own.replace(questions);
+            // Claims that were decided at once have made room for those behind them.
+            for connection in self.holding.take() {
+                if self.may_go_on(&connection) {
+                    self.go_on(&connection);
+                }
+            }
+            if self.own.borrow().is_empty() {
+                break;
+            }
         }
-        // Nothing is asked while the engine decides, so its memory can be used again.
-        self.own.replace(questions);
     }
 }
 
