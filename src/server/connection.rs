@@ -45,6 +45,8 @@ pub(super) struct Connection {
     pub(super) writable: Notify,
     /// There may be room to read.
     pub(super) room: Notify,
+    /// The writer has written what could be answered at once.
+    pub(super) written: Notify,
     /// The connection will ask nothing more.
     pub(super) input_ended: Cell<bool>,
     /// The session has nothing more to ask of what was received.
@@ -87,6 +89,7 @@ impl Connection {
             histories: RefCell::new(Vec::new()),
             writable: Notify::default(),
             room: Notify::default(),
+            written: Notify::default(),
             input_ended: Cell::new(false),
             asked_all: Cell::new(true),
             end: Cell::new(End::Open),
@@ -105,6 +108,7 @@ impl Connection {
         self.input_ended.set(true);
         self.cancel_read.cancel();
         self.room.notify();
+        self.written.notify();
         self.writable.notify();
     }
 
@@ -180,10 +184,16 @@ pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, tls: Rc<Ref
         if let Err(error) = &outcome {
             tracing::debug!(%error, "a peer broke TLS");
         }
+        connection.written.take();
         core.pump(&connection);
         note_started(&connection, &tls, filled, connection.heard.get());
         if outcome.is_err() || tls.borrow().peer_closed() {
             break;
+        }
+        if small_reads > 0 && connection.started.get().is_none() && !connection.writing.get() {
+            // The peer has probably nothing more to say before it has its answers. When it has, its next words have often
+            // come already, and to read no earlier spares the kernel and the sender from waiting for and waking us.
+            connection.written.wait().await;
         }
     }
     connection.input_ended.set(true);
@@ -228,6 +238,7 @@ async fn linger(connection: &Connection, mut reader: Reader, mut buffer: Vec<u8>
 pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>, tls: Rc<RefCell<Tls>>, mut writer: Writer) {
     let mut broken = false;
     'connection: loop {
+        connection.written.notify();
         connection.writable.wait().await;
         loop {
             if connection.is_aborted() {
@@ -244,6 +255,7 @@ pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>, tls: Rc<Re
                 connection.writing.set(true);
                 let (result, back) = writer.write_all(outgoing, &connection.cancel_write).await;
                 connection.writing.set(false);
+                connection.written.notify();
                 outgoing = back;
                 connection.heard.set(core.moment().instant);
                 if result.is_err() {
@@ -268,6 +280,7 @@ pub(super) async fn write(core: Rc<Core>, connection: Rc<Connection>, tls: Rc<Re
         connection.end.set(End::Said(Instant::now()));
     }
     connection.room.notify();
+    connection.written.notify();
     finish(&core, &connection);
 }
 

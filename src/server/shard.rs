@@ -212,6 +212,10 @@ impl Sweeper {
         let connections: Vec<Rc<Connection>> = core.connections.borrow().values().cloned().collect();
         for connection in connections {
             connection.release_if_quiet(SWEEP);
+            if connection.writing.get() {
+                // The peer takes no answers, perhaps because it sends on without reading; its reader has waited enough.
+                connection.written.notify();
+            }
             let message_overdue =
                 connection.started.get().is_some_and(|since| since.elapsed() > self.settings.message_timeout);
             match connection.end.get() {

@@ -65,6 +65,8 @@ pub struct SteppedConnection {
     connection: Rc<Connection>,
     /// The reader waits until the connection may ask more.
     reader_waits: bool,
+    /// The reader waits until the writer has written what could be answered at once.
+    awaits_writer: bool,
     /// The writer waits until there is something to write.
     writer_waits: bool,
     /// Everything is said.
@@ -229,12 +231,25 @@ impl SteppedCores {
     pub fn connect(&self, core: usize, peer: u64, principal: Principal) -> SteppedConnection {
         let connection = self.cores[core].core.connect(peer, principal);
         self.shared.connections.fetch_add(1, Ordering::AcqRel);
-        SteppedConnection { core, connection, reader_waits: false, writer_waits: true, ended: false }
+        SteppedConnection {
+            core,
+            connection,
+            reader_waits: false,
+            awaits_writer: false,
+            writer_waits: true,
+            ended: false,
+        }
     }
 
     /// Whether the connection would take bytes that come now.
     pub fn may_read(&self, connection: &mut SteppedConnection) -> bool {
-        let SteppedConnection { core, connection, reader_waits, .. } = connection;
+        let SteppedConnection { core, connection, reader_waits, awaits_writer, .. } = connection;
+        if *awaits_writer {
+            *awaits_writer = !connection.written.take();
+        }
+        if *awaits_writer {
+            return false;
+        }
         if *reader_waits && connection.room.take() {
             *reader_waits = false;
         }
@@ -244,11 +259,14 @@ impl SteppedCores {
         !*reader_waits && !connection.input_ended.get()
     }
 
-    /// The connection takes bytes, which it may only if [`may_read`](Self::may_read) says so.
-    pub fn read(&self, connection: &SteppedConnection, bytes: &[u8]) {
-        let SteppedConnection { core, connection, .. } = connection;
+    /// The connection takes bytes, which it may only if [`may_read`](Self::may_read) says so, and reads on before they are
+    /// answered, or if it is `patient`, does not.
+    pub fn read(&self, connection: &mut SteppedConnection, bytes: &[u8], patient: bool) {
+        let SteppedConnection { core, connection, awaits_writer, .. } = connection;
         connection.session.borrow_mut().receive(bytes);
+        connection.written.take();
         self.cores[*core].core.pump(connection);
+        *awaits_writer = patient;
     }
 
     /// The peer is gone: nothing more will come. What was asked is still brought to its end.
@@ -277,7 +295,9 @@ impl SteppedCores {
             core.remove(connection.id);
         } else if answers.len() == before {
             *writer_waits = true;
+            connection.written.notify();
         } else {
+            connection.written.notify();
             core.pump(connection);
         }
     }

@@ -399,7 +399,8 @@ impl Process {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         let count = 1 + dice.below(connection.incoming.len());
         let bytes: Vec<u8> = connection.incoming.drain(..count).collect();
-        self.cores.read(&connection.served, &bytes);
+        let patient = dice.chance(500);
+        self.cores.read(&mut connection.served, &bytes, patient);
         if self.bug == Some(Bug::OrderIgnored) {
             // As if whoever has to decide its changes had said so already.
             let decided = vec![connection.served.number(); OUTSTANDING_MAX];
