@@ -17,7 +17,7 @@ use crate::log::pool::READER_QUEUE;
 use crate::log::{Committer, CommitterHandle, CommitterOptions, LogError, OpenOptions, ReaderPool, Store};
 use crate::projection::StateHash;
 use crate::runtime::uring::Driver;
-use crate::runtime::{Mesh, now};
+use crate::runtime::{Mesh, now, topology};
 use crate::types::Sequence;
 
 use super::certificates::{self, CertificateFiles, InUse};
@@ -82,6 +82,7 @@ pub fn run(settings: Settings) -> Result<Ended, StartError> {
     let start = recovery::recover(&store, settings.shards, settings.nonces_max)?;
     recovering.store(false, Ordering::Release);
     let committer = hand_over(&settings, &shared, &store, &cores, start)?;
+    topology::leave_cores_to(settings.shards);
     say_ready(address);
 
     let reason = wait(&happened, &certificate, &files);

@@ -1,5 +1,8 @@
 //! What a server does before it is ready (`repsec:O15`).
 
+use std::collections::BTreeSet;
+use std::{fs, thread};
+
 use serde_json::json;
 
 use crate::harness::{Client, Home, Setup, Trust, data_file, drivers, run};
@@ -50,5 +53,42 @@ fn a_stop_before_it_is_ready_is_a_stop() {
         let starting = Setup::new(io, 2).begin_in(&home);
         starting.listens();
         assert_eq!(starting.terminate(), 0);
+    }
+}
+
+/// The cores on which each thread of a process may run, by the thread's name, but for the first thread.
+fn cores_by_thread(process: u32) -> Vec<(String, Vec<usize>)> {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    let numbers = threads.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let cores = |number: String| {
+        let of = |file| fs::read_to_string(format!("/proc/{process}/task/{number}/{file}")).unwrap();
+        let status = of("status");
+        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+        let ranges = list.split(',').map(|range| range.split_once('-').unwrap_or((range, range)));
+        let cores = ranges.flat_map(|(from, to)| from.parse().unwrap()..=to.parse().unwrap()).collect();
+        (of("comm").trim().to_owned(), cores)
+    };
+    numbers.filter(|number| *number != process.to_string()).map(cores).collect()
+}
+
+#[test]
+fn threads_beside_the_loops_keep_off_their_cores_where_there_are_others() {
+    let cores = thread::available_parallelism().unwrap().get();
+    for shards in [1, cores] {
+        let server = Setup::new(drivers()[0], shards).start();
+        let threads = cores_by_thread(server.process());
+        let (loops, beside): (Vec<_>, Vec<_>) = threads.into_iter().partition(|(name, _)| name.starts_with("shard-"));
+        assert_eq!(loops.len(), shards);
+        assert!(beside.iter().any(|(name, _)| name == "committer"), "{beside:?}");
+        let taken: BTreeSet<usize> = loops.iter().flat_map(|(_, cores)| cores.clone()).collect();
+        assert_eq!(taken.len(), shards, "each loop has a core of its own: {loops:?}");
+        for (name, theirs) in beside {
+            let shared = theirs.iter().filter(|core| taken.contains(core)).count();
+            assert_eq!(
+                shared,
+                if shards < cores { 0 } else { shards },
+                "{name} may run on {theirs:?}, loops on {taken:?}"
+            );
+        }
     }
 }
