@@ -22,8 +22,11 @@ use monoio::{IoUringDriver, LegacyDriver, Runtime, RuntimeBuilder};
 
 use super::Buffer;
 
-/// Entries of a core's submission queue.
-const RING_ENTRIES: u32 = 1024;
+/// Entries of a core's submission queue. When it is full, it goes to the kernel: so answers of a core that has much to do
+/// leave while it goes on, and peers and disk have their part to do meanwhile.
+const RING_ENTRIES: u32 = 32;
+/// Entries of its completion queue: more than what usually comes at once, since what does not fit takes a detour.
+const COMPLETION_ENTRIES: u32 = 4096;
 
 /// How an event loop waits for the kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,6 +85,7 @@ fn ring() -> io::Result<Runtime<TimeDriver<IoUringDriver>>> {
 fn build_ring(set_up: impl FnOnce(&mut io_uring::Builder)) -> io::Result<Runtime<TimeDriver<IoUringDriver>>> {
     let mut ring = io_uring::IoUring::builder();
     set_up(&mut ring);
+    ring.setup_cqsize(COMPLETION_ENTRIES);
     let builder = RuntimeBuilder::<IoUringDriver>::new().with_entries(RING_ENTRIES);
     builder.uring_builder(ring).enable_timer().build()
 }

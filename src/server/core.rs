@@ -357,10 +357,12 @@ impl Core {
         news || failed
     }
 
-    /// Has decided what was asked of this core, and sends what has gathered for other cores and for the log.
+    /// Has decided what was asked of this core, hears what has become durable, and sends what has gathered for other cores
+    /// and for the log.
     pub(super) fn flush(&self) {
         self.clock.forget();
         self.decide_own();
+        self.receive_progress();
         for (core, outbox) in self.outboxes.borrow_mut().iter_mut().enumerate() {
             if !outbox.answers.is_empty() {
                 self.shared.mesh.inbox(core).answer(std::mem::take(&mut outbox.answers));
