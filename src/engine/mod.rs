@@ -23,7 +23,7 @@ use crate::domain::{
     Asked, At, Change, Command, Context, Decision, Event, Lookups, Named, Outcome, Refusal, Request, Unavailable,
     apply_known, decide,
 };
-use crate::projection::{Claimed, Current, Nonces, Repeatable};
+use crate::projection::{Claimed, Current, Nonces, Position, Repeatable};
 use crate::types::limits::REPLAY_WINDOW_S;
 use crate::types::{Entity, EntityHash, Fingerprint, HashKey, Kind, Once, Sequence, Timestamp};
 
@@ -196,7 +196,8 @@ impl<T: Copy> Engine<T> {
             Err((outcome, depends_on)) => return self.answer(tag, depends_on, outcome, effects),
         };
         let subject = request.command.subject();
-        let standing = self.table.standing(subject.hash, subject.entity.as_str());
+        let position = self.table.position(subject.hash, subject.entity.as_str());
+        let standing = self.table.standing_at(position);
         // What a command saw may be an event that is not durable yet; then its answer waits for that event.
         let saw = standing.as_ref().map_or(Sequence::ZERO, |standing| standing.sequence);
         let kind = standing.as_ref().map(|standing| standing.kind.clone());
@@ -208,7 +209,7 @@ impl<T: Copy> Engine<T> {
         match decision {
             Decision::Happens => {
                 let attributes = what.and_then(Repeatable::attributes);
-                self.happens(now, tag, request, kind, attributes, claimed, effects);
+                self.happens(now, tag, request, position, kind, attributes, claimed, effects);
             }
             Decision::Answers(verified) => self.answer(tag, saw, Outcome::Verified(verified), effects),
             Decision::Refused(refusal) => self.answer(tag, saw, Outcome::Refused(refusal), effects),
@@ -266,6 +267,7 @@ impl<T: Copy> Engine<T> {
         now: Timestamp,
         tag: T,
         request: Request,
+        position: Position,
         kind: Option<Kind>,
         attributes: Option<Fingerprint>,
         claimed: Option<u128>,
@@ -283,7 +285,7 @@ impl<T: Copy> Engine<T> {
             _ => entity,
         };
         let event = Event { sequence, time, principal, once, entity, change };
-        self.table.put(hash, event.entity.as_str(), &apply_known(&event, attributes));
+        self.table.put_at(position, hash, event.entity.as_str(), &apply_known(&event, attributes));
         if let Some(nonce) = claimed {
             self.nonces.settle(nonce, sequence, time);
         }

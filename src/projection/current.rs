@@ -30,6 +30,10 @@ pub struct Current {
     registered: usize,
 }
 
+/// Where a table has an entity, or that it has none. True until something is put for this entity.
+#[derive(Clone, Copy, Debug)]
+pub struct Position(Option<Place>);
+
 /// A place in a walk over all entities, which may go on while the table changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Walk {
@@ -58,7 +62,17 @@ impl Current {
 
     /// What is true of the entity with this name; `None` if it was never registered.
     pub fn standing(&self, hash: EntityHash, name: &str) -> Option<Standing<'_>> {
-        self.find(hash, name.as_bytes()).map(|place| self.standing_of(&self.record(place)))
+        self.standing_at(self.position(hash, name))
+    }
+
+    /// Where the table has the entity with this name, for whoever looks and then puts.
+    pub fn position(&self, hash: EntityHash, name: &str) -> Position {
+        Position(self.find(hash, name.as_bytes()))
+    }
+
+    /// What is true of the entity at this position; `None` if it was never registered.
+    pub fn standing_at(&self, position: Position) -> Option<Standing<'_>> {
+        position.0.map(|place| self.standing_of(&self.record(place)))
     }
 
     /// Asks for the memory of these entities, all of it at once, so that they are in the caches when they are looked up
@@ -97,6 +111,11 @@ impl Current {
     /// Notes what is true of an entity now. An older standing than the one noted (by sequence) changes nothing, so
     /// that a tail may be applied to a snapshot that already contains part of it.
     pub fn put(&mut self, hash: EntityHash, name: &str, standing: &Standing<'_>) {
+        self.put_at(self.position(hash, name), hash, name, standing);
+    }
+
+    /// Does what [`put`](Self::put) does, for an entity that has this position.
+    pub fn put_at(&mut self, position: Position, hash: EntityHash, name: &str, standing: &Standing<'_>) {
         let state = State {
             kind: self.code_of(&standing.kind),
             registered: standing.registered,
@@ -105,7 +124,7 @@ impl Current {
             registrant: self.registrants.number(standing.registrant),
             attributes: standing.attributes,
         };
-        match self.find(hash, name.as_bytes()) {
+        match position.0 {
             None => {
                 let place = record::push(&mut self.arena, name, &state, Room::NONE);
                 self.index.insert(hash.table_bits(), place);

@@ -14,6 +14,6 @@ mod record;
 pub mod state_hash;
 
 pub use belt::on_belt;
-pub use current::{Current, Walk};
+pub use current::{Current, Position, Walk};
 pub use nonces::{Claimed, Nonces, Remembered, Repeatable, STRIPES, Used};
 pub use state_hash::{StateHash, StateSum};

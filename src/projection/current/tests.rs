@@ -59,6 +59,26 @@ fn any_put() -> impl Strategy<Value = Put> {
 }
 
 proptest! {
+    /// Also where others have come meanwhile, and the index has grown for them.
+    #[test]
+    fn a_position_is_good_until_its_entity_is_put(puts in prop::collection::vec(any_put(), 1..60), others in 0..3000_u32) {
+        let (mut table, mut plain) = (Current::new(KEY), Current::new(KEY));
+        for (number, put) in puts.iter().enumerate() {
+            let position = table.position(KEY.hash(&put.name), &put.name);
+            prop_assert_eq!(table.standing_at(position), plain.standing(KEY.hash(&put.name), &put.name));
+            for other in 0..if number == 0 { others } else { others / 100 } {
+                let name = format!("other{number}-{other}");
+                let other = Put { name: name.clone(), ..put.clone() };
+                table.put(KEY.hash(&name), &name, &other.standing());
+            }
+            table.put_at(position, KEY.hash(&put.name), &put.name, &put.standing());
+            plain.put(KEY.hash(&put.name), &put.name, &put.standing());
+        }
+        for put in &puts {
+            prop_assert_eq!(table.standing(KEY.hash(&put.name), &put.name), plain.standing(KEY.hash(&put.name), &put.name));
+        }
+    }
+
     #[test]
     fn the_table_is_a_map_of_the_youngest(puts in prop::collection::vec(any_put(), 0..120)) {
         let mut table = Current::new(KEY);
