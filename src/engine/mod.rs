@@ -23,7 +23,7 @@ use crate::domain::{
     Asked, At, Change, Command, Context, Decision, Event, Lookups, Named, Outcome, Refusal, Request, Unavailable,
     apply_known, decide,
 };
-use crate::projection::{Claimed, Current, Nonces, Position, Repeatable};
+use crate::projection::{AHEAD, Claimed, Current, Nonces, Position, Repeatable};
 use crate::types::limits::REPLAY_WINDOW_S;
 use crate::types::{Entity, EntityHash, Fingerprint, HashKey, Kind, Once, Sequence, Timestamp};
 
@@ -32,9 +32,6 @@ pub use sequencer::Sequencer;
 
 /// Entities whose memory is asked for together before they are looked at: as many as a core has loads in flight.
 const PREFETCHED_TOGETHER: usize = 32;
-/// Lookups of one question that are so few that they would still wait for memory if each of them asked for that of the
-/// next ones, as the table has them do.
-const FEW_LOOKUPS: usize = 16;
 
 /// What may happen to a shard.
 #[derive(Debug)]
@@ -128,7 +125,8 @@ impl<T: Copy> Engine<T> {
         for (_, asked) in questions.iter() {
             match asked {
                 Asked::One(request) => soon.push(request.command.subject().hash),
-                Asked::Many(few) | Asked::Each(few) if few.len() <= FEW_LOOKUPS => {
+                // So few that they wait for memory although the table has them ask for that of each other.
+                Asked::Many(few) | Asked::Each(few) if few.len() <= AHEAD => {
                     soon.extend(few.each().iter().map(|lookup| lookup.hash));
                 }
                 Asked::Many(_) | Asked::Each(_) => {}

@@ -10,7 +10,7 @@ use super::Current;
 
 /// How many entities are on the way between two steps: enough for their memory to come, and no more than a processor
 /// can wait for.
-pub(super) const AHEAD: usize = 16;
+pub const AHEAD: usize = 16;
 
 /// Does the work on each item, in order. `owner` says which table holds the entity of an item, and under which hash.
 pub fn on_belt<C, T>(

@@ -13,7 +13,7 @@ mod prefetch;
 mod record;
 pub mod state_hash;
 
-pub use belt::on_belt;
+pub use belt::{AHEAD, on_belt};
 pub use current::{Current, Position, Walk};
 pub use nonces::{Claimed, Nonces, Remembered, Repeatable, STRIPES, Used};
 pub use state_hash::{StateHash, StateSum};
