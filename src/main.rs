@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 // The sanitizers watch the system's allocator only.
 #[cfg(not(system_allocator))]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+mod allocator;
 
 fn main() -> ExitCode {
+    #[cfg(not(system_allocator))]
+    allocator::keep_what_is_free();
     repsec::cli::main()
 }

@@ -102,7 +102,7 @@ fn each_foreign_library_has_one_door() {
 }
 
 #[test]
-fn unsafe_has_one_door() {
+fn unsafe_has_two_doors() {
     expect_none(&doors::check_unsafe(&repository()));
 }
 
