@@ -283,7 +283,9 @@ fn hand_over(
         "state recovered",
     );
     shared.progress.set_durable(recovery.last);
-    shared.snapshot.store(recovery.next_snapshot.saturating_sub(1), Ordering::Release);
+    let last_snapshot = recovery.next_snapshot.saturating_sub(1);
+    shared.snapshot.store(last_snapshot, Ordering::Release);
+    shared.snapshot_settled.store(last_snapshot, Ordering::Release);
     shared.snapshot_start.store(recovery.snapshot_sequence.value(), Ordering::Release);
     let sequencer = Arc::new(Sequencer::new(recovery.last, recovery.last_time));
     let access_retention_ms = u64::try_from(settings.access_retention.as_millis()).unwrap_or(u64::MAX);

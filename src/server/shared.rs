@@ -1,7 +1,7 @@
 //! What all threads of the server see.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use crate::log::{CommitSink, LogError};
 use crate::runtime::{Mesh, Progress};
@@ -39,6 +39,8 @@ pub(super) struct Shared {
     pub(super) snapshot_start: AtomicU64,
     /// Cores that have still to finish that snapshot.
     pub(super) snapshot_open: AtomicUsize,
+    /// The last snapshot of which the committer has said what became of it.
+    pub(super) snapshot_settled: AtomicU64,
     happened: Sender<Happened>,
 }
 
@@ -53,6 +55,7 @@ impl Shared {
             snapshot: AtomicU64::new(0),
             snapshot_start: AtomicU64::new(0),
             snapshot_open: AtomicUsize::new(0),
+            snapshot_settled: AtomicU64::new(0),
             happened,
         })
     }
@@ -72,10 +75,12 @@ impl CommitSink for Sink {
     }
 
     fn snapshot_complete(&self, snapshot: u64, start: Sequence) {
+        self.0.snapshot_settled.fetch_max(snapshot, Ordering::AcqRel);
         tracing::info!(snapshot, start = start.value(), "snapshot complete");
     }
 
     fn snapshot_abandoned(&self, snapshot: u64) {
+        self.0.snapshot_settled.fetch_max(snapshot, Ordering::AcqRel);
         tracing::info!(snapshot, "snapshot given up");
     }
 

@@ -35,14 +35,20 @@ const QUEUED_MAX: usize = 4;
 /// Begins a snapshot of all shards if the last one is old enough. Called on one core only.
 pub(super) fn begin_if_due(core: &Core, snapshot_events: u64) {
     let shared = &core.shared;
-    let durable = shared.progress.durable().value();
-    let last_start = shared.snapshot_start.load(Ordering::Acquire);
-    let open = shared.snapshot_open.load(Ordering::Acquire);
-    if open > 0 || shared.progress.stopping() || durable.saturating_sub(last_start) < snapshot_events {
-        return;
+    if !shared.progress.stopping() && is_due(shared, snapshot_events) {
+        begin(shared);
+        tracing::info!(start = shared.snapshot_start.load(Ordering::Acquire), "snapshot begun");
     }
-    begin(shared);
-    tracing::info!(start = durable, "snapshot begun");
+}
+
+/// Whether so many events have come since the last snapshot began, and that one has come to its end on disk: a newer one
+/// would take the place of one that is still to be written, and under steady load none would ever be whole.
+fn is_due(shared: &Shared, snapshot_events: u64) -> bool {
+    let last = shared.snapshot.load(Ordering::Acquire);
+    let is_settled = shared.snapshot_settled.load(Ordering::Acquire) >= last;
+    let start = shared.snapshot_start.load(Ordering::Acquire);
+    let since = shared.progress.durable().value().saturating_sub(start);
+    is_settled && shared.snapshot_open.load(Ordering::Acquire) == 0 && since >= snapshot_events
 }
 
 /// Begins a snapshot of all shards. None may be open.
@@ -144,5 +150,38 @@ async fn make_way(core: &Core) {
     {
         uring::sleep(PAUSE).await;
         core.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::log::CommitSink as _;
+    use crate::runtime::Mesh;
+
+    use super::super::shared::Sink;
+    use super::*;
+
+    #[test]
+    fn a_snapshot_waits_until_the_one_before_is_on_disk_or_given_up() {
+        let (mesh, _ears) = Mesh::new(1).unwrap();
+        let shared = Shared::new(mesh, crossbeam::channel::unbounded().0);
+        let sink = Sink(Arc::clone(&shared));
+        sink.durable(Sequence::new(99));
+        assert!(!is_due(&shared, 100));
+        sink.durable(Sequence::new(100));
+        assert!(is_due(&shared, 100));
+        let end: [fn(&Sink, u64); 2] = [
+            |sink, number| sink.snapshot_complete(number, Sequence::ZERO),
+            |sink, number| sink.snapshot_abandoned(number),
+        ];
+        for (number, end) in (1..).zip(end) {
+            begin(&shared);
+            sink.durable(Sequence::new(100 + 100 * number));
+            assert!(!is_due(&shared, 100), "the core copies");
+            shared.snapshot_open.fetch_sub(1, Ordering::AcqRel);
+            assert!(!is_due(&shared, 100), "the committer writes");
+            end(&sink, number);
+            assert!(is_due(&shared, 100));
+        }
     }
 }
