@@ -189,10 +189,6 @@ impl<T: Copy> Engine<T> {
 
     fn one(&mut self, now: Timestamp, tag: T, request: Request, nonce: Option<u128>, effects: &mut Vec<Effect<T>>) {
         let what = repeatable(&request.command, self.table.key());
-        let claimed = match self.claim(now, &request, nonce, what) {
-            Ok(claimed) => claimed,
-            Err((outcome, depends_on)) => return self.answer(tag, depends_on, outcome, effects),
-        };
         let subject = request.command.subject();
         let position = self.table.position(subject.hash, subject.entity.as_str());
         let standing = self.table.standing_at(position);
@@ -201,14 +197,18 @@ impl<T: Copy> Engine<T> {
         let kind = standing.as_ref().map(|standing| standing.kind.clone());
         let context = Context { now, last: self.sequencer.last(), key: self.table.key(), digest_of: &sha256 };
         let decision = decide(standing.as_ref(), &request, &context);
-        if let (Some(nonce), false) = (claimed, decision == Decision::Happens) {
-            self.nonces.release(nonce);
+        let take = || (decision == Decision::Happens).then(|| self.sequencer.take(now));
+        let taken = match self.claim(now, &request, nonce, what, take) {
+            Ok(taken) => taken,
+            Err((outcome, depends_on)) => return self.answer(tag, depends_on, outcome, effects),
+        };
+        if let Some(taken) = taken {
+            let attributes = what.and_then(Repeatable::attributes);
+            return self.happens(taken, tag, request, position, kind, attributes, effects);
         }
         match decision {
-            Decision::Happens => {
-                let attributes = what.and_then(Repeatable::attributes);
-                self.happens(now, tag, request, position, kind, attributes, claimed, effects);
-            }
+            // It has its place, and happened above.
+            Decision::Happens => {}
             Decision::Answers(verified) => self.answer(tag, saw, Outcome::Verified(verified), effects),
             Decision::Refused(refusal) => self.answer(tag, saw, Outcome::Refused(refusal), effects),
             Decision::ReadHistory => {
@@ -223,28 +223,26 @@ impl<T: Copy> Engine<T> {
         }
     }
 
-    /// Claims the nonce of a command that has one. `Ok(Some)`: it is fresh. `Err`: the command ends here, with this
-    /// outcome, which depends on this event.
+    /// Has a command take its place in the log, if it takes one, and claims the nonce of one that has a nonce. `Err`: the
+    /// command ends here, with this outcome, which depends on this event.
     fn claim(
         &self,
         now: Timestamp,
         request: &Request,
         nonce: Option<u128>,
         what: Option<Repeatable>,
-    ) -> Result<Option<u128>, (Outcome, Sequence)> {
-        let (Some(once), Some(nonce), Some(what)) = (&request.once, nonce, what) else { return Ok(None) };
+        take: impl FnOnce() -> Option<(Sequence, Timestamp)>,
+    ) -> Result<Option<(Sequence, Timestamp)>, (Outcome, Sequence)> {
+        let (Some(once), Some(nonce), Some(what)) = (&request.once, nonce, what) else { return Ok(take()) };
         let Named { hash, entity } = request.command.subject();
         let fingerprint = self.nonces.fingerprint(*hash, entity.kind(), what);
         if is_stale(now, once) {
             return Err((Outcome::Refused(Refusal::StaleTimestamp { now }), Sequence::ZERO));
         }
-        match self.nonces.claim(nonce, fingerprint, once.made, now) {
-            Claimed::Fresh => Ok(Some(nonce)),
+        match self.nonces.claim(nonce, fingerprint, once.made, now, take) {
+            Claimed::Fresh(taken) => Ok(taken),
             // Who is told of the other use must not be told of what a crash could undo.
-            Claimed::Other { sequence } => {
-                let used = sequence.unwrap_or_else(|| self.sequencer.last());
-                Err((Outcome::Refused(Refusal::NonceReused), used))
-            }
+            Claimed::Other { sequence } => Err((Outcome::Refused(Refusal::NonceReused), sequence)),
             // To its sender it is one that was made before the clock is willing to go back to.
             Claimed::Forgotten => Err((Outcome::Refused(Refusal::StaleTimestamp { now }), Sequence::ZERO)),
             Claimed::Full => Err((Outcome::Refused(Refusal::TooManyNonces), Sequence::ZERO)),
@@ -262,16 +260,14 @@ impl<T: Copy> Engine<T> {
     #[allow(clippy::too_many_arguments, reason = "the parts of one command that took effect")]
     fn happens(
         &mut self,
-        now: Timestamp,
+        (sequence, time): (Sequence, Timestamp),
         tag: T,
         request: Request,
         position: Position,
         kind: Option<Kind>,
         attributes: Option<Fingerprint>,
-        claimed: Option<u128>,
         effects: &mut Vec<Effect<T>>,
     ) {
-        let (sequence, time) = self.sequencer.take(now);
         let Request { principal, once, command } = request;
         let (Named { hash, entity }, change) = match command {
             Command::Register { subject, attributes } => (subject, Change::Registered { attributes }),
@@ -284,9 +280,6 @@ impl<T: Copy> Engine<T> {
         };
         let event = Event { sequence, time, principal, once, entity, change };
         self.table.put_at(position, hash, event.entity.as_str(), &apply_known(&event, attributes));
-        if let Some(nonce) = claimed {
-            self.nonces.settle(nonce, sequence, time);
-        }
         let entity = event.entity.clone();
         let outcome = match event.change {
             Change::Registered { .. } => Outcome::Registered { entity, sequence, time, replayed: false },

@@ -15,5 +15,5 @@ pub mod state_hash;
 
 pub use belt::{AHEAD, on_belt};
 pub use current::{Current, Position, Walk};
-pub use nonces::{Claimed, Nonces, Remembered, Repeatable, STRIPES, Used};
+pub use nonces::{Claimed, NonceWalk, Nonces, Remembered, Repeatable, STRIPES, Used};
 pub use state_hash::{StateHash, StateSum};

@@ -1,19 +1,21 @@
 //! The memory of nonces (P8): which command used which, for as long as a repetition could still be asked.
 //!
 //! Shards own entities, nonces belong to principals; so this is the one projection that all shards share. It is
-//! striped, each stripe behind a lock that is held for one look-up, and nothing blocks while holding one.
+//! striped, each stripe behind a lock that is held for one look-up, and while the command whose nonce it is takes its
+//! place in the log; nothing waits for long while holding one.
 //!
 //! A use is forgotten when the clock says that no repetition is acceptable any more. Clocks are set back, though: so
 //! the memory also knows how young what it has forgotten may be, and turns away what may be a repetition of that.
 
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{AtomicUsize, Mutex, MutexGuard};
 use crate::types::limits::REPLAY_WINDOW_S;
 use crate::types::{EntityHash, Fingerprint, HashKey, Kind, Sequence, Timestamp};
 
-use super::prefetch::prefetch;
-use stripe::Stripe;
+use super::prefetch::{prefetch, prefetch_address};
+use stripe::{Lies, Stripe};
 use uses::Use;
 
 // By their paths, since `tools/model` compiles this file as its own.
@@ -42,8 +44,39 @@ const SWEPT_WHEN_FULL: usize = 64;
 /// What uses of nonces are remembered.
 pub struct Nonces {
     key: HashKey,
-    stripes: Vec<Mutex<Stripe>>,
+    stripes: Vec<Striped>,
     stripe_entries_max: usize,
+}
+
+/// A stripe behind its lock.
+struct Striped {
+    stripe: Mutex<Stripe>,
+    /// Where its index lay a while ago, for whoever only wants to have asked for its memory: without the lock, whose two
+    /// atomic steps would wait for all that was asked for before.
+    first: AtomicUsize,
+    buckets: AtomicUsize,
+}
+
+impl Striped {
+    fn new() -> Striped {
+        Striped { stripe: Mutex::default(), first: AtomicUsize::new(0), buckets: AtomicUsize::new(0) }
+    }
+
+    /// A poisoned lock means that a shard panicked, which ends the process anyway.
+    fn lock(&self) -> MutexGuard<'_, Stripe> {
+        self.stripe.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes where the index lies now.
+    fn note(&self, lies: Lies) {
+        // Both may be read while one of them is old; then memory is asked for that is not needed.
+        self.first.store(lies.first, Ordering::Relaxed);
+        self.buckets.store(lies.buckets, Ordering::Relaxed);
+    }
+
+    fn lies(&self) -> Lies {
+        Lies { first: self.first.load(Ordering::Relaxed), buckets: self.buckets.load(Ordering::Relaxed) }
+    }
 }
 
 /// Whether nothing that was used then can be repeated acceptably any more, unless the clock is set back.
@@ -68,8 +101,16 @@ pub struct Remembered {
 impl Remembered {
     /// Whether no repetition is acceptable any more, unless the clock is set back.
     fn is_over(&self, now: Timestamp) -> bool {
-        self.sequence != Sequence::ZERO && is_over(self.time, now)
+        is_over(self.time, now)
     }
+}
+
+/// A place in a walk over the uses in a stripe, which may go on while they change.
+#[derive(Clone, Debug)]
+pub struct NonceWalk {
+    stripe: usize,
+    /// What is left of it; `None` where there is no such stripe.
+    rest: Option<stripe::Walk>,
 }
 
 /// The use of a nonce, in the words of the event that records it.
@@ -113,8 +154,8 @@ impl Repeatable {
 /// What was known of a nonce when a command claimed it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Claimed {
-    /// Nothing; it is this command's now, and must be settled or released.
-    Fresh,
+    /// Nothing. Either the command took this place in the log, and the nonce is its own; or it took none.
+    Fresh(Option<(Sequence, Timestamp)>),
     /// The same command made this event with it.
     Same {
         /// The place of the event.
@@ -124,8 +165,8 @@ pub enum Claimed {
     },
     /// Another command has it.
     Other {
-        /// The event that it made; `None` while it is being decided.
-        sequence: Option<Sequence>,
+        /// The event that it made.
+        sequence: Sequence,
     },
     /// It may be one that was used and is forgotten: the clock was set back.
     Forgotten,
@@ -136,7 +177,7 @@ pub enum Claimed {
 impl Nonces {
     /// An empty memory under the store's key, for at the most about `entries_max` nonces.
     pub fn new(key: HashKey, entries_max: usize) -> Nonces {
-        let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
+        let stripes = (0..STRIPES).map(|_| Striped::new()).collect();
         Nonces { key, stripes, stripe_entries_max: entries_max.div_ceil(STRIPES).max(1) }
     }
 
@@ -168,13 +209,24 @@ impl Nonces {
 
     /// Asks for the memory that claiming this nonce needs, so that it is at hand right after.
     pub fn prefetch(&self, nonce: u128) {
-        self.stripe(nonce).prefetch(nonce);
+        prefetch_address(self.striped(nonce).lies().home_of(nonce));
     }
 
     /// Claims a nonce for a command, both by the names above. The command says that it was made at `made`, which MUST
     /// not lie further ahead of `now` than the replay window.
-    pub fn claim(&self, nonce: u128, fingerprint: u64, made: Timestamp, now: Timestamp) -> Claimed {
-        let mut stripe = self.stripe(nonce);
+    ///
+    /// If the nonce is fresh, `take` takes the place in the log of the event that the command makes, which is remembered;
+    /// or it gives none, where the command is denied, and its nonce stays fresh. It MUST NOT use this memory.
+    pub fn claim(
+        &self,
+        nonce: u128,
+        fingerprint: u64,
+        made: Timestamp,
+        now: Timestamp,
+        take: impl FnOnce() -> Option<(Sequence, Timestamp)>,
+    ) -> Claimed {
+        let striped = self.striped(nonce);
+        let mut stripe = striped.lock();
         let full = stripe.len() >= self.stripe_entries_max;
         stripe.forget(now, if full { SWEPT_WHEN_FULL } else { SWEPT }, full);
         let known = stripe.find(nonce).map(Use::remembered);
@@ -182,32 +234,23 @@ impl Nonces {
             stripe.forgotten = stripe.forgotten.max(known.time);
             stripe.take(nonce);
         }
-        match known.filter(|known| !known.is_over(now)) {
-            Some(known) if known.fingerprint == fingerprint && known.sequence != Sequence::ZERO => {
+        let claimed = match known.filter(|known| !known.is_over(now)) {
+            Some(known) if known.fingerprint == fingerprint => {
                 Claimed::Same { sequence: known.sequence, time: known.time }
             }
-            Some(known) => {
-                Claimed::Other { sequence: Some(known.sequence).filter(|sequence| *sequence != Sequence::ZERO) }
-            }
+            Some(known) => Claimed::Other { sequence: known.sequence },
             None if stripe.may_have_forgotten(made) => Claimed::Forgotten,
             None if stripe.len() >= self.stripe_entries_max => Claimed::Full,
             None => {
-                stripe.put(&Remembered { nonce, fingerprint, sequence: Sequence::ZERO, time: now });
-                Claimed::Fresh
+                let taken = take();
+                if let Some((sequence, time)) = taken {
+                    stripe.put(&Remembered { nonce, fingerprint, sequence, time });
+                }
+                Claimed::Fresh(taken)
             }
-        }
-    }
-
-    /// Notes the event that the claiming command made.
-    pub fn settle(&self, nonce: u128, sequence: Sequence, time: Timestamp) {
-        if let Some(known) = self.stripe(nonce).find_mut(nonce) {
-            known.settle(sequence, time);
-        }
-    }
-
-    /// Gives a nonce back: its command was denied and changed nothing.
-    pub fn release(&self, nonce: u128) {
-        self.stripe(nonce).take(nonce);
+        };
+        striped.note(stripe.lies());
+        claimed
     }
 
     /// Remembers the use that an event of the log records, as seen from `now`.
@@ -224,53 +267,58 @@ impl Nonces {
     /// is not kept twice, and of two uses the younger counts, in whatever order they come.
     pub fn remember(&self, seen: Remembered, now: Timestamp) {
         if seen.sequence == Sequence::ZERO {
-            let mut stripe = self.stripe(seen.nonce);
+            let mut stripe = self.striped(seen.nonce).lock();
             stripe.forgotten = stripe.forgotten.max(seen.time);
             return;
         }
         if is_over(seen.time, now) {
             return;
         }
-        let mut stripe = self.stripe(seen.nonce);
+        let striped = self.striped(seen.nonce);
+        let mut stripe = striped.lock();
         match stripe.find(seen.nonce).map(|known| known.remembered().sequence) {
             Some(known) if known >= seen.sequence => return,
             Some(_) => stripe.take(seen.nonce),
             None => {}
         }
         stripe.put(&seen);
+        striped.note(stripe.lies());
     }
 
     /// Notes that all uses were shown by [`apply`](Self::apply) and [`remember`](Self::remember), as seen from `now`,
     /// up to the last event of the log, which happened at `last`: what was over then is forgotten.
     pub fn complete(&self, last: Timestamp, now: Timestamp) {
         let over = Timestamp::from_unix_ms(now.unix_ms().saturating_sub(REMEMBERED_MS)).min(last);
-        for stripe in &self.stripes {
-            let mut stripe = lock(stripe);
+        for striped in &self.stripes {
+            let mut stripe = striped.lock();
             stripe.forgotten = stripe.forgotten.max(over);
         }
     }
 
-    /// Every settled use that is remembered in one of the [`STRIPES`], and what [`Remembered`] says of those that are
-    /// not.
-    pub fn visit(&self, stripe: usize, visitor: &mut dyn FnMut(Remembered)) {
-        let Some(found) = self.stripes.get(stripe) else { return };
-        let found = lock(found);
-        if found.forgotten > Timestamp::ZERO {
+    /// The start of a walk over what is remembered in one of the [`STRIPES`].
+    pub fn walk(&self, stripe: usize) -> NonceWalk {
+        NonceWalk { stripe, rest: self.stripes.get(stripe).map(|striped| striped.lock().walk()) }
+    }
+
+    /// Visits the uses from `walk` on, at the most `uses_max`, and says where to go on; `None` behind the last one, when what
+    /// [`Remembered`] says of uses that are forgotten has been shown too. Uses that have come since the walk began may be
+    /// visited or not, and any may be visited twice.
+    pub fn visit(&self, walk: NonceWalk, uses_max: usize, visitor: &mut dyn FnMut(Remembered)) -> Option<NonceWalk> {
+        let NonceWalk { stripe, rest } = walk;
+        let found = self.stripes.get(stripe)?.lock();
+        let rest = found.visit(rest?, uses_max, &mut |known| visitor(known.remembered()));
+        // At the end, since what was not visited may have been forgotten meanwhile.
+        if rest.is_none() && found.forgotten > Timestamp::ZERO {
             let (nonce, sequence, time) = (stripe as u128, Sequence::ZERO, found.forgotten);
             visitor(Remembered { nonce, fingerprint: 0, sequence, time });
         }
-        found.uses().map(Use::remembered).filter(|seen| seen.sequence != Sequence::ZERO).for_each(visitor);
+        rest.map(|rest| NonceWalk { stripe, rest: Some(rest) })
     }
 
     #[allow(clippy::cast_possible_truncation, reason = "the low bits are meant")]
-    fn stripe(&self, nonce: u128) -> MutexGuard<'_, Stripe> {
-        lock(&self.stripes[nonce as usize % STRIPES])
+    fn striped(&self, nonce: u128) -> &Striped {
+        &self.stripes[nonce as usize % STRIPES]
     }
-}
-
-/// A poisoned lock means that a shard panicked, which ends the process anyway.
-fn lock(stripe: &Mutex<Stripe>) -> MutexGuard<'_, Stripe> {
-    stripe.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

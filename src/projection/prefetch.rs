@@ -9,15 +9,21 @@
 /// Hints that what stands at this place will be read soon. On processors without such a hint, or whose hint is not
 /// known here, nothing happens.
 #[inline(always)]
-#[allow(unsafe_code, reason = "the processor's hint has no safe name in the standard library")]
 pub(super) fn prefetch<T>(place: &T) {
+    prefetch_address(std::ptr::from_ref(place).addr());
+}
+
+/// Hints that what stands at this address will be read soon, if anything does.
+#[inline(always)]
+#[allow(unsafe_code, reason = "the processor's hint has no safe name in the standard library")]
+pub(super) fn prefetch_address(address: usize) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the instruction belongs to every x86-64 processor. It is a hint, which changes no memory and no register,
     // and may be given for any address.
     unsafe {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast());
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(address));
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
+    let _ = address;
 }

@@ -4,7 +4,7 @@
 //! A snapshot is fuzzy: a shard copies its entities a few at a time between other work, each with the place of its last
 //! event. That is enough, since what an event leaves is a function of the event alone: the tail from where the copying
 //! began can be applied over whatever the copies already contain. What is new, or had to move, after the copying began is not
-//! copied at all: its event is in that tail.
+//! copied at all: its event is in that tail. Nor are nonces that were used by an event of that tail.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -12,15 +12,17 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::log::{Append, SnapshotEntry, SnapshotNonce, SnapshotWriter};
-use crate::projection::{Nonces, Remembered, STRIPES, Walk};
+use crate::projection::{NonceWalk, Nonces, Remembered, STRIPES, Walk};
 use crate::runtime::uring;
 use crate::types::Sequence;
 
 use super::core::Core;
 use super::shared::Shared;
 
-/// Entities copied in one go: a fraction of a millisecond.
+/// Entities that are copied in one go: a fraction of a millisecond, and some 160 KiB.
 const SLICE_ENTITIES: usize = 2048;
+/// Nonces that take as long as an entity does, and as many bytes.
+const NONCES_AN_ENTITY: usize = 2;
 /// Pause between two slices, for everything else.
 const PAUSE: Duration = Duration::from_millis(1);
 /// Length of a stored chunk. It has a commit of its own if nothing else waits, and what comes then waits for that.
@@ -66,22 +68,23 @@ pub(super) struct Copying {
     start: Sequence,
     /// Where the copying of entities has come to; `None` behind the last.
     walk: Option<Walk>,
-    /// The next stripe of nonces.
-    stripe: usize,
+    /// What is left of the nonces: this core has every so manieth of their stripes.
+    nonces: Vec<NonceWalk>,
 }
 
 impl Copying {
     /// Begins the copying of this core's share into snapshot `number`.
-    pub(super) fn begin(core: &Core, number: u64) -> Copying {
+    pub(super) fn begin(core: &Core, nonces: &Nonces, number: u64) -> Copying {
+        let stripes = (core.index..STRIPES).step_by(core.shared.mesh.cores());
         Copying {
             writer: SnapshotWriter::new(number, u16::try_from(core.index).unwrap_or(u16::MAX)),
             start: Sequence::new(core.shared.snapshot_start.load(Ordering::Acquire)),
             walk: core.brain.borrow().as_ref().map(|brain| brain.engine.table().walk()),
-            stripe: core.index,
+            nonces: stripes.map(|stripe| nonces.walk(stripe)).collect(),
         }
     }
 
-    /// Copies some entities, or behind the last of them one stripe of nonces. Returns whether there is more to copy.
+    /// Copies some entities, or behind the last of them as much of the nonces. Returns whether there is more to copy.
     pub(super) fn copy(&mut self, core: &Core, nonces: &Nonces, entities: usize) -> bool {
         if let Some(here) = self.walk {
             let brain = core.brain.borrow();
@@ -90,14 +93,16 @@ impl Copying {
                     self.writer.entry(&SnapshotEntry::of(hash, text, standing));
                 })
             });
-        } else if self.stripe < STRIPES {
-            nonces.visit(self.stripe, &mut |seen| {
+        } else if let Some(here) = self.nonces.pop() {
+            let rest = nonces.visit(here, entities * NONCES_AN_ENTITY, &mut |seen| {
                 let Remembered { nonce, fingerprint, sequence, time } = seen;
-                self.writer.nonce(&SnapshotNonce { nonce, fingerprint, sequence, time });
+                if sequence <= self.start {
+                    self.writer.nonce(&SnapshotNonce { nonce, fingerprint, sequence, time });
+                }
             });
-            self.stripe += core.shared.mesh.cores();
+            self.nonces.extend(rest);
         }
-        self.walk.is_some() || self.stripe < STRIPES
+        self.walk.is_some() || !self.nonces.is_empty()
     }
 
     /// Length of what was copied and not sent.
@@ -124,7 +129,7 @@ impl Copying {
 
 /// Copies this core's share into snapshot `number`, a little at a time.
 pub(super) async fn take(core: Rc<Core>, nonces: Arc<Nonces>, number: u64) {
-    let mut copying = Copying::begin(&core, number);
+    let mut copying = Copying::begin(&core, &nonces, number);
     loop {
         if core.shared.progress.stopping() {
             // A snapshot without its end does not count; the next start replays a longer tail.

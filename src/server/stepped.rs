@@ -215,7 +215,7 @@ impl SteppedCores {
         }
         let wanted = self.shared.snapshot.load(Ordering::Acquire);
         *snapshot = wanted;
-        let mut share = copying.take().unwrap_or_else(|| Copying::begin(core, wanted));
+        let mut share = copying.take().unwrap_or_else(|| Copying::begin(core, &self.nonces, wanted));
         let more = share.copy(core, &self.nonces, entities);
         if !more || share.len_bytes() >= chunk_bytes {
             share.send(core);

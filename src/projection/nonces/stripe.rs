@@ -4,11 +4,13 @@
 //! its use. What finds its bucket full goes into the next one. A use that is over leaves its slot behind, which is free
 //! to what comes, and vanishes when the index is built anew.
 
+use std::ops::Range;
+
 use crate::types::Timestamp;
 use crate::types::limits::REPLAY_WINDOW_S;
 
+use super::Remembered;
 use super::uses::{Use, Uses};
-use super::{Remembered, prefetch};
 
 /// Slots of a bucket.
 const SLOTS: usize = 8;
@@ -34,6 +36,8 @@ pub(super) struct Stripe {
     index: Vec<Bucket>,
     /// Slots that are not empty.
     filled: usize,
+    /// How many were put behind the others so far, of which only the low bits count.
+    moved: u32,
     /// No use that was forgotten is younger. Zero: none was.
     pub(super) forgotten: Timestamp,
 }
@@ -50,26 +54,32 @@ impl Stripe {
         self.uses.bytes() + self.index.capacity() * size_of::<Bucket>()
     }
 
-    /// All that are remembered.
-    pub(super) fn uses(&self) -> impl Iterator<Item = &Use> {
-        self.uses.iter()
+    /// The start of a walk over all that are remembered.
+    pub(super) fn walk(&self) -> Walk {
+        Walk { rest: self.uses.span(), moved: self.moved }
     }
 
-    /// Asks for the memory that is needed to find this nonce.
-    pub(super) fn prefetch(&self, nonce: u128) {
-        if let Some(bucket) = self.index.get(self.home(tag_of(nonce))) {
-            prefetch(bucket);
+    /// Visits at the most so many of those that are left of a walk, and says what is left then; `None` if nothing is.
+    pub(super) fn visit(&self, walk: Walk, uses_max: usize, visitor: &mut dyn FnMut(&Use)) -> Option<Walk> {
+        let end = walk.rest.end;
+        if let Some(next) = self.uses.visit(walk.rest, uses_max, visitor) {
+            return Some(Walk { rest: next..end, ..walk });
         }
+        if walk.moved != self.moved {
+            // Seldom: among all that came are those that were to be visited, and were put behind the others before.
+            self.uses.visit(end..self.uses.span().end, usize::MAX, visitor);
+        }
+        None
+    }
+
+    /// Where the index lies.
+    pub(super) fn lies(&self) -> Lies {
+        Lies { first: self.index.as_ptr().addr(), buckets: self.index.len() }
     }
 
     /// The use of this nonce.
     pub(super) fn find(&self, nonce: u128) -> Option<&Use> {
         self.uses.get(self.place(nonce)?)
-    }
-
-    /// As [`find`](Self::find).
-    pub(super) fn find_mut(&mut self, nonce: u128) -> Option<&mut Use> {
-        self.uses.get_mut(self.place(nonce)?)
     }
 
     /// Whether a command that was made then may be one whose use of its nonce was forgotten. Where it was made no earlier
@@ -126,6 +136,7 @@ impl Stripe {
     fn move_behind(&mut self, first: Use) {
         let tag = tag_of(first.remembered().nonce);
         let from = self.uses.first().wrapping_sub(1);
+        self.moved = self.moved.wrapping_add(1);
         let place = self.uses.push(first);
         self.replace(slot_of(tag, from), slot_of(tag, place));
     }
@@ -185,10 +196,39 @@ impl Stripe {
     }
 
     /// The bucket where the slots with this tag begin.
-    #[allow(clippy::cast_possible_truncation, reason = "below the number of buckets")]
     fn home(&self, tag: u32) -> usize {
-        ((u64::from(tag) * self.index.len() as u64) >> u32::BITS) as usize
+        home(tag, self.index.len())
     }
+}
+
+/// What is left of a walk over the uses in a stripe, which may go on while they change: the places of those that were there
+/// when it began.
+#[derive(Clone, Debug)]
+pub(super) struct Walk {
+    rest: Range<u32>,
+    moved: u32,
+}
+
+/// Where an index lies in memory.
+#[derive(Clone, Copy)]
+pub(super) struct Lies {
+    /// The address of its first bucket.
+    pub(super) first: usize,
+    /// How many buckets it has.
+    pub(super) buckets: usize,
+}
+
+impl Lies {
+    /// The address of the bucket in which this nonce would be looked for first.
+    pub(super) fn home_of(self, nonce: u128) -> usize {
+        self.first.wrapping_add(home(tag_of(nonce), self.buckets).wrapping_mul(size_of::<Bucket>()))
+    }
+}
+
+/// Of so many buckets that one where the slots with this tag begin.
+#[allow(clippy::cast_possible_truncation, reason = "below the number of buckets")]
+fn home(tag: u32, buckets: usize) -> usize {
+    ((u64::from(tag) * buckets as u64) >> u32::BITS) as usize
 }
 
 /// The names in the memory are hashes under a secret key already, so they are spread as they are. The stripe is chosen

@@ -13,6 +13,37 @@ fn at(second: u64) -> Timestamp {
     Timestamp::from_unix_s(1_000_000 + second)
 }
 
+/// Nobody takes a place in the log: the command is denied.
+fn denied() -> Option<(Sequence, Timestamp)> {
+    None
+}
+
+/// The command takes this place.
+fn takes(sequence: u64, time: Timestamp) -> impl FnOnce() -> Option<(Sequence, Timestamp)> {
+    move || Some((Sequence::new(sequence), time))
+}
+
+fn fresh(sequence: u64, time: Timestamp) -> Claimed {
+    Claimed::Fresh(Some((Sequence::new(sequence), time)))
+}
+
+/// Asks what is known, and changes nothing.
+fn known(nonces: &Nonces, nonce: u128, print: u64, made: Timestamp, now: Timestamp) -> Claimed {
+    nonces.claim(nonce, print, made, now, denied)
+}
+
+const DENIED: Claimed = Claimed::Fresh(None);
+
+/// Visits everything, so many at a time.
+fn visit_all(nonces: &Nonces, uses: usize, mut visitor: impl FnMut(Remembered)) {
+    for stripe in 0..STRIPES {
+        let mut here = Some(nonces.walk(stripe));
+        while let Some(walk) = here {
+            here = nonces.visit(walk, uses, &mut visitor);
+        }
+    }
+}
+
 fn registers(attributes: &str) -> Repeatable {
     Repeatable::Registers(KEY.fingerprint(attributes))
 }
@@ -26,26 +57,18 @@ fn a_nonce_belongs_to_the_command_that_used_it() {
     let print = nonces.fingerprint(entity, &Kind::Domain, registers(""));
     let other = nonces.fingerprint(entity, &Kind::Domain, registers("{\"a\":1}"));
 
-    assert_eq!(nonces.claim(name, print, at(0), at(0)), Claimed::Fresh);
-    assert_eq!(
-        nonces.claim(name, print, at(0), at(0)),
-        Claimed::Other { sequence: None },
-        "claimed, and not settled yet"
-    );
-    nonces.release(name);
-    assert_eq!(nonces.claim(name, other, at(1), at(1)), Claimed::Fresh, "a denied command leaves its nonce free");
-    nonces.settle(name, Sequence::new(7), at(1));
-    assert_eq!(nonces.claim(name, other, at(2), at(2)), Claimed::Same { sequence: Sequence::new(7), time: at(1) });
-    let other_use = Claimed::Other { sequence: Some(Sequence::new(7)) };
-    assert_eq!(nonces.claim(name, print, at(2), at(2)), other_use);
+    assert_eq!(nonces.claim(name, print, at(0), at(0), denied), DENIED);
+    let claimed = nonces.claim(name, other, at(1), at(1), takes(7, at(1)));
+    assert_eq!(claimed, fresh(7, at(1)), "a denied command leaves its nonce free");
+    let same = Claimed::Same { sequence: Sequence::new(7), time: at(1) };
+    let nobody = || -> Option<(Sequence, Timestamp)> { panic!("a nonce that was used takes no place") };
+    assert_eq!(nonces.claim(name, other, at(2), at(2), nobody), same);
+    let other_use = Claimed::Other { sequence: Sequence::new(7) };
+    assert_eq!(nonces.claim(name, print, at(2), at(2), nobody), other_use);
     assert_ne!(nonces.name("bob", nonce.as_str()), name, "another principal's nonce is another nonce");
 
-    assert_eq!(nonces.claim(name, other, at(602), at(602)), Claimed::Same { sequence: Sequence::new(7), time: at(1) });
-    assert_eq!(
-        nonces.claim(name, print, at(603), at(603)),
-        Claimed::Fresh,
-        "forgotten when no repetition is acceptable"
-    );
+    assert_eq!(nonces.claim(name, other, at(602), at(602), nobody), same);
+    assert_eq!(known(&nonces, name, print, at(603), at(603)), DENIED, "forgotten when no repetition is acceptable");
 }
 
 #[test]
@@ -65,22 +88,23 @@ fn the_log_gives_the_memory_back() {
     nonces.apply(&used, at(20));
     let name = nonces.name("bob", nonce.as_str());
     let print = nonces.fingerprint(entity, &Kind::Domain, what);
-    let known = Claimed::Same { sequence: Sequence::new(9), time: at(10) };
-    assert_eq!(nonces.claim(name, print, at(30), at(30)), known);
+    let same = Claimed::Same { sequence: Sequence::new(9), time: at(10) };
+    assert_eq!(known(&nonces, name, print, at(30), at(30)), same);
 
     let copy = Nonces::new(KEY, 1000);
-    (0..STRIPES).for_each(|stripe| nonces.visit(stripe, &mut |seen| copy.remember(seen, at(40))));
-    assert_eq!(copy.claim(name, print, at(40), at(40)), known, "a snapshot gives it back too");
+    visit_all(&nonces, 1, |seen| copy.remember(seen, at(40)));
+    assert_eq!(known(&copy, name, print, at(40), at(40)), same, "a snapshot gives it back too");
 
     // Who asks for a removal need not know the kind.
     let print = nonces.fingerprint(entity, &Kind::Userid, Repeatable::Removes);
     let removed = Used { sequence: Sequence::new(10), what: Repeatable::Removes, ..used };
     let fresh = Nonces::new(KEY, 1000);
     fresh.apply(&removed, at(20));
-    assert_eq!(fresh.claim(name, print, at(30), at(30)), Claimed::Same { sequence: Sequence::new(10), time: at(10) });
+    let same = Claimed::Same { sequence: Sequence::new(10), time: at(10) };
+    assert_eq!(known(&fresh, name, print, at(30), at(30)), same);
     let late = Nonces::new(KEY, 1000);
     late.apply(&removed, at(612));
-    assert_eq!(late.claim(name, print, at(612), at(612)), Claimed::Fresh, "what is too old is not remembered");
+    assert_eq!(known(&late, name, print, at(612), at(612)), DENIED, "what is too old is not remembered");
 }
 
 /// Snapshots keep names and fingerprints, so they are pinned. They agree with a computation from the hashes that are
@@ -142,8 +166,8 @@ fn of_two_uses_the_younger_counts_in_whatever_order_they_come() {
     for order in [[3, 8], [8, 3]] {
         let nonces = Nonces::new(KEY, 1000);
         order.iter().for_each(|sequence| nonces.remember(seen(*sequence), at(20)));
-        let known = Claimed::Same { sequence: Sequence::new(8), time: at(8) };
-        assert_eq!(nonces.claim(5, 8, at(20), at(20)), known, "{order:?}");
+        let same = Claimed::Same { sequence: Sequence::new(8), time: at(8) };
+        assert_eq!(known(&nonces, 5, 8, at(20), at(20)), same, "{order:?}");
     }
 }
 
@@ -157,31 +181,30 @@ proptest! {
         let nonces = Nonces::new(KEY, 100_000);
         let mut model: BTreeMap<u128, (u64, Sequence, Timestamp)> = BTreeMap::new();
         let mut second = REPLAY_WINDOW_S;
-        for (number, (nonce, print, later, made, denied)) in (1..).zip(moves) {
+        for (number, (nonce, print, later, made, is_denied)) in (1..).zip(moves) {
             second += later;
             let (nonce, now, sequence) = (nonce << 90 | nonce, at(second), Sequence::new(number));
             model.retain(|_, (_, _, used)| used.unix_ms() + REMEMBERED_MS >= now.unix_ms());
-            let claimed = nonces.claim(nonce, print, at(second + made - REPLAY_WINDOW_S), now);
+            let take = || (!is_denied).then_some((sequence, now));
+            let claimed = nonces.claim(nonce, print, at(second + made - REPLAY_WINDOW_S), now, take);
             match model.get(&nonce) {
                 Some((known, sequence, time)) if *known == print => {
                     prop_assert_eq!(claimed, Claimed::Same { sequence: *sequence, time: *time });
                 }
-                Some((_, sequence, _)) => prop_assert_eq!(claimed, Claimed::Other { sequence: Some(*sequence) }),
-                None if denied => {
-                    prop_assert_eq!(claimed, Claimed::Fresh);
-                    nonces.release(nonce);
-                }
+                Some((_, sequence, _)) => prop_assert_eq!(claimed, Claimed::Other { sequence: *sequence }),
+                None if is_denied => prop_assert_eq!(claimed, DENIED),
                 None => {
-                    prop_assert_eq!(claimed, Claimed::Fresh);
-                    nonces.settle(nonce, sequence, now);
+                    prop_assert_eq!(claimed, Claimed::Fresh(Some((sequence, now))));
                     model.insert(nonce, (print, sequence, now));
                 }
             }
         }
         let mut seen = BTreeMap::new();
-        (0..STRIPES).for_each(|stripe| nonces.visit(stripe, &mut |it| {
-            seen.insert(it.nonce, it.sequence);
-        }));
+        visit_all(&nonces, 3, |it| {
+            if it.sequence > Sequence::ZERO {
+                seen.insert(it.nonce, it.sequence);
+            }
+        });
         prop_assert!(model.iter().all(|(nonce, (_, sequence, _))| seen.get(nonce) == Some(sequence)));
     }
 }
@@ -200,7 +223,7 @@ proptest! {
             let now = at(second);
             if what == 0 {
                 let copy = Nonces::new(KEY, 100_000);
-                (0..STRIPES).for_each(|stripe| nonces.visit(stripe, &mut |seen| copy.remember(seen, now)));
+                visit_all(&nonces, 2, |seen| copy.remember(seen, now));
                 copy.complete(last, now);
                 nonces = copy;
                 continue;
@@ -215,14 +238,13 @@ proptest! {
             if now.unix_s().abs_diff(made.unix_s()) > REPLAY_WINDOW_S {
                 continue;
             }
-            match nonces.claim(*nonce, 1, *made, now) {
-                Claimed::Fresh => {
+            let time = last.max(now);
+            let take = || (what != 1).then_some((Sequence::new(number), time));
+            match nonces.claim(*nonce, 1, *made, now, take) {
+                Claimed::Fresh(taken) => {
                     prop_assert!(!*happened, "made at {made:?}, and now again at {now:?}");
-                    if what == 1 {
-                        nonces.release(*nonce);
-                    } else {
-                        last = last.max(now);
-                        nonces.settle(*nonce, Sequence::new(number), last);
+                    if taken.is_some() {
+                        last = time;
                         *happened = true;
                     }
                 }
@@ -236,13 +258,11 @@ proptest! {
 #[test]
 fn a_clock_that_is_set_back_brings_no_nonce_back() {
     let nonces = Nonces::new(KEY, 1000);
-    assert_eq!(nonces.claim(64, 1, at(240), at(0)), Claimed::Fresh);
-    nonces.settle(64, Sequence::new(1), at(0));
-    assert_eq!(nonces.claim(128, 1, at(602), at(602)), Claimed::Fresh);
-    nonces.release(128);
-    assert_eq!(nonces.claim(64, 1, at(240), at(540)), Claimed::Forgotten);
-    assert_eq!(nonces.claim(128, 1, at(300), at(540)), Claimed::Forgotten, "nobody knows whether it was another");
-    assert_eq!(nonces.claim(128, 1, at(301), at(540)), Claimed::Fresh, "what is younger was never forgotten");
+    assert_eq!(nonces.claim(64, 1, at(240), at(0), takes(1, at(0))), fresh(1, at(0)));
+    assert_eq!(known(&nonces, 128, 1, at(602), at(602)), DENIED);
+    assert_eq!(known(&nonces, 64, 1, at(240), at(540)), Claimed::Forgotten);
+    assert_eq!(known(&nonces, 128, 1, at(300), at(540)), Claimed::Forgotten, "nobody knows whether it was another");
+    assert_eq!(known(&nonces, 128, 1, at(301), at(540)), DENIED, "what is younger was never forgotten");
 }
 
 #[test]
@@ -250,15 +270,12 @@ fn what_a_denied_command_takes_the_place_of_is_forgotten_too() {
     let nonces = Nonces::new(KEY, 1000 * STRIPES);
     // So many that those which are over are not all swept at once.
     for other in 1..=100 {
-        assert_eq!(nonces.claim(other << 40, 1, at(0), at(0)), Claimed::Fresh);
-        nonces.settle(other << 40, Sequence::new(1), at(0));
+        assert_eq!(nonces.claim(other << 40, 1, at(0), at(0), takes(1, at(0))), fresh(1, at(0)));
     }
     let nonce = 200 << 40;
-    assert_eq!(nonces.claim(nonce, 1, at(301), at(1)), Claimed::Fresh);
-    nonces.settle(nonce, Sequence::new(2), at(1));
-    assert_eq!(nonces.claim(nonce, 2, at(603), at(603)), Claimed::Fresh);
-    nonces.release(nonce);
-    assert_eq!(nonces.claim(nonce, 1, at(301), at(540)), Claimed::Forgotten);
+    assert_eq!(nonces.claim(nonce, 1, at(301), at(1), takes(2, at(1))), fresh(2, at(1)));
+    assert_eq!(known(&nonces, nonce, 2, at(603), at(603)), DENIED);
+    assert_eq!(known(&nonces, nonce, 1, at(301), at(540)), Claimed::Forgotten);
 }
 
 #[test]
@@ -268,19 +285,18 @@ fn what_is_over_does_not_stay() {
     let nonces = Nonces::new(KEY, 10_000_000);
     let remembered = || {
         let mut count = 0;
-        (0..STRIPES).for_each(|stripe| nonces.visit(stripe, &mut |_| count += 1));
+        visit_all(&nonces, 1000, |_| count += 1);
         count
     };
     let name = |number| nonces.name("", &u64::to_string(&number));
     for number in 0..2000 * EACH_SECOND {
-        nonces.claim(name(number), 1, at(number / EACH_SECOND), at(number / EACH_SECOND));
-        nonces.settle(name(number), Sequence::new(1), at(number / EACH_SECOND));
+        let now = at(number / EACH_SECOND);
+        nonces.claim(name(number), 1, now, now, takes(1, now));
     }
     let live = 601 * EACH_SECOND;
     assert!((live..2 * live).contains(&remembered()), "{} of {live}", remembered());
     for number in 0..40_000 {
-        nonces.claim(name(number), 1, at(3000 + number), at(3000 + number));
-        nonces.release(name(number));
+        nonces.claim(name(number), 1, at(3000 + number), at(3000 + number), denied);
     }
     assert!(remembered() < live / 100, "a burst is forgotten by what little comes behind it: {}", remembered());
 }
@@ -290,14 +306,14 @@ fn memory_is_bounded() {
     let nonces = Nonces::new(KEY, 64);
     let mut full = 0;
     for n in 0..1000_u128 {
-        match nonces.claim(n, 1, at(0), at(0)) {
-            Claimed::Fresh => nonces.settle(n, Sequence::new(1), at(0)),
+        match nonces.claim(n, 1, at(0), at(0), takes(1, at(0))) {
+            Claimed::Fresh(_) => {}
             Claimed::Full => full += 1,
             other => panic!("{other:?}"),
         }
     }
     assert_eq!(full, 1000 - 64);
-    assert_eq!(nonces.claim(5000, 1, at(700), at(700)), Claimed::Fresh, "forgetting makes room");
+    assert_eq!(known(&nonces, 5000, 1, at(700), at(700)), DENIED, "forgetting makes room");
 }
 
 proptest! {
@@ -338,10 +354,61 @@ proptest! {
                 }
             }
             prop_assert_eq!(stripe.len(), model.len());
-            let there: BTreeMap<_, _> = stripe.uses().map(Use::remembered).map(|seen| (seen.nonce, seen.time)).collect();
+            let mut there = BTreeMap::new();
+            let rest = stripe.visit(stripe.walk(), 1000, &mut |known| {
+                there.insert(known.remembered().nonce, known.time());
+            });
+            prop_assert!(rest.is_none());
             prop_assert_eq!(&there, &model);
             prop_assert!(model.keys().all(|nonce| stripe.find(*nonce).is_some_and(|known| known.is_named(*nonce))));
             prop_assert!(stripe.find(nonce ^ 1 << 90).is_none());
+        }
+    }
+}
+
+proptest! {
+    /// A walk that goes on while uses come, go, and are put behind the others: what stays until its end was seen, and of
+    /// what did not, nothing that was forgotten is younger than what is said to be.
+    #[test]
+    fn a_walk_sees_all_that_stay(
+        before in 0..200_u64,
+        slices in prop::collection::vec((1..40_usize, 0..20_u64, 0..400_u64, any::<bool>(), 0..200_u64), 1..30),
+    ) {
+        let mut stripe = Stripe::default();
+        let mut second = 10_000_u64;
+        let mut number = 0_u64;
+        let mut put = |stripe: &mut Stripe, second| {
+            number += 1;
+            let nonce = u128::from(number.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            stripe.put(&Remembered { nonce, fingerprint: number, sequence: Sequence::new(number), time: at(second) });
+            (nonce, at(second))
+        };
+        let known: Vec<_> = (0..before).map(|later| put(&mut stripe, second - later % 7)).collect();
+        let mut seen = std::collections::BTreeSet::new();
+        let mut given_back = std::collections::BTreeSet::new();
+        let mut here = Some(stripe.walk());
+        let slices = slices.into_iter().chain([(usize::MAX, 0, 0, false, 0)]);
+        for (uses, come, later, all, given) in slices {
+            let Some(walk) = here else { break };
+            second += later;
+            stripe.forget(at(second), 4, all);
+            (0..come).for_each(|_| {
+                put(&mut stripe, second);
+            });
+            if let Some((nonce, _)) = known.get(usize::try_from(given).unwrap()) {
+                stripe.take(*nonce);
+                given_back.insert(*nonce);
+            }
+            here = stripe.visit(walk, uses, &mut |known| {
+                seen.insert(known.remembered().nonce);
+            });
+        }
+        prop_assert!(here.is_none());
+        for (nonce, time) in known {
+            match stripe.find(nonce) {
+                Some(_) => prop_assert!(seen.contains(&nonce), "{nonce} stayed and was not seen"),
+                None => prop_assert!(given_back.contains(&nonce) || time <= stripe.forgotten),
+            }
         }
     }
 }

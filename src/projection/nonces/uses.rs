@@ -5,6 +5,7 @@
 //! piece.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use crate::types::{Sequence, Timestamp};
 
@@ -19,7 +20,6 @@ pub(super) struct Use {
     /// The name's 96 bits.
     name: [u8; 12],
     fingerprint: [u8; 8],
-    /// Zero while the command is being decided.
     sequence: [u8; 6],
     time_ms: [u8; 6],
 }
@@ -32,19 +32,12 @@ impl Use {
 
     pub(super) fn new(seen: &Remembered) -> Use {
         let Remembered { nonce, fingerprint, sequence, time } = seen;
-        let mut known = Use {
+        Use {
             name: front(&nonce.to_le_bytes()),
             fingerprint: fingerprint.to_le_bytes(),
-            sequence: [0; 6],
-            time_ms: [0; 6],
-        };
-        known.settle(*sequence, *time);
-        known
-    }
-
-    pub(super) fn settle(&mut self, sequence: Sequence, time: Timestamp) {
-        self.sequence = front(&sequence.value().to_le_bytes());
-        self.time_ms = front(&time.unix_ms().to_le_bytes());
+            sequence: front(&sequence.value().to_le_bytes()),
+            time_ms: front(&time.unix_ms().to_le_bytes()),
+        }
     }
 
     pub(super) fn remembered(&self) -> Remembered {
@@ -70,7 +63,7 @@ impl Use {
 
     /// Whether no repetition is acceptable any more, unless the clock is set back.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        self.sequence != [0; 6] && is_over(self.time(), now)
+        is_over(self.time(), now)
     }
 }
 
@@ -133,7 +126,7 @@ impl Uses {
     }
 
     /// As [`get`](Self::get).
-    pub(super) fn get_mut(&mut self, place: u32) -> Option<&mut Use> {
+    fn get_mut(&mut self, place: u32) -> Option<&mut Use> {
         let at = self.at(place)?;
         self.pieces.get_mut(at / PIECE)?.get_mut(at % PIECE)
     }
@@ -184,10 +177,30 @@ impl Uses {
         self.pieces.len() * size_of::<[Use; PIECE]>()
     }
 
-    /// All of them.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Use> {
-        let each = self.pieces.iter().flat_map(|piece| piece.iter());
-        each.skip(self.gone).take(self.len).filter(|known| !known.is_none())
+    /// Visits at the most so many between two places, and says where to go on; `None` when that is done.
+    pub(super) fn visit(&self, span: Range<u32>, uses_max: usize, visitor: &mut dyn FnMut(&Use)) -> Option<u32> {
+        let (begin, end) = (self.number_from(span.start), self.number_from(span.end));
+        let stop = begin.saturating_add(uses_max).min(end);
+        for number in begin..stop {
+            let at = self.gone + number;
+            let known = self.pieces.get(at / PIECE).and_then(|piece| piece.get(at % PIECE));
+            if let Some(known) = known.filter(|known| !known.is_none()) {
+                visitor(known);
+            }
+        }
+        (stop < end).then(|| self.first.wrapping_add(count(stop)))
+    }
+
+    /// How many are before this place: none if it has left, all if it is not there yet.
+    fn number_from(&self, place: u32) -> usize {
+        let number = place.wrapping_sub(self.first);
+        // Of all places half are behind the first, and half before.
+        if number > u32::MAX / 2 { 0 } else { (number as usize).min(self.len) }
+    }
+
+    /// The places of all.
+    pub(super) fn span(&self) -> Range<u32> {
+        self.first..self.first.wrapping_add(count(self.len))
     }
 
     /// Where a place is in the pieces.

@@ -154,6 +154,11 @@ impl AtomicUsize {
         self.0.load(order)
     }
 
+    /// Writes.
+    pub fn store(&self, value: usize, order: Ordering) {
+        self.0.store(value, published(order));
+    }
+
     /// Adds.
     pub fn fetch_add(&self, value: usize, order: Ordering) -> usize {
         self.0.fetch_add(value, published(order))

@@ -170,10 +170,9 @@ fn one_nonce_twice() {
     let wins = Arc::new(AtomicUsize::new(0));
     let command = |print: u64| {
         let (nonces, wins) = (Arc::clone(&nonces), Arc::clone(&wins));
-        move || match nonces.claim(nonce, print, NOW, NOW) {
-            Claimed::Fresh => {
+        move || match nonces.claim(nonce, print, NOW, NOW, || Some((Sequence::new(print), NOW))) {
+            Claimed::Fresh(_) => {
                 wins.fetch_add(1, Ordering::Relaxed);
-                nonces.settle(nonce, Sequence::new(print), NOW);
                 true
             }
             Claimed::Other { .. } => false,
@@ -185,7 +184,7 @@ fn one_nonce_twice() {
     assert_ne!(won, other.join().unwrap(), "exactly one wins");
     assert_eq!(wins.load(Ordering::Relaxed), 1);
     let winner = if won { 1 } else { 2 };
-    let again = nonces.claim(nonce, winner, NOW, NOW);
+    let again = nonces.claim(nonce, winner, NOW, NOW, || None);
     assert_eq!(again, Claimed::Same { sequence: Sequence::new(winner), time: NOW });
 }
 
