@@ -15,7 +15,7 @@ use crate::types::limits::REPLAY_WINDOW_S;
 use crate::types::{EntityHash, Fingerprint, HashKey, Kind, Sequence, Timestamp};
 
 use super::prefetch::{prefetch, prefetch_address};
-use stripe::{Lies, Stripe};
+use stripe::{Location, Stripe};
 use uses::Use;
 
 // By their paths, since `tools/model` compiles this file as its own.
@@ -68,14 +68,14 @@ impl Striped {
     }
 
     /// Notes where the index lies now.
-    fn note(&self, lies: Lies) {
+    fn note(&self, location: Location) {
         // Both may be read while one of them is old; then memory is asked for that is not needed.
-        self.first.store(lies.first, Ordering::Relaxed);
-        self.buckets.store(lies.buckets, Ordering::Relaxed);
+        self.first.store(location.first, Ordering::Relaxed);
+        self.buckets.store(location.buckets, Ordering::Relaxed);
     }
 
-    fn lies(&self) -> Lies {
-        Lies { first: self.first.load(Ordering::Relaxed), buckets: self.buckets.load(Ordering::Relaxed) }
+    fn location(&self) -> Location {
+        Location { first: self.first.load(Ordering::Relaxed), buckets: self.buckets.load(Ordering::Relaxed) }
     }
 }
 
@@ -209,7 +209,7 @@ impl Nonces {
 
     /// Asks for the memory that claiming this nonce needs, so that it is at hand right after.
     pub fn prefetch(&self, nonce: u128) {
-        prefetch_address(self.striped(nonce).lies().home_of(nonce));
+        prefetch_address(self.striped(nonce).location().home_of(nonce));
     }
 
     /// Claims a nonce for a command, both by the names above. The command says that it was made at `made`, which MUST
@@ -249,7 +249,7 @@ impl Nonces {
                 Claimed::Fresh(taken)
             }
         };
-        striped.note(stripe.lies());
+        striped.note(stripe.location());
         claimed
     }
 
@@ -282,7 +282,7 @@ impl Nonces {
             None => {}
         }
         stripe.put(&seen);
-        striped.note(stripe.lies());
+        striped.note(stripe.location());
     }
 
     /// Notes that all uses were shown by [`apply`](Self::apply) and [`remember`](Self::remember), as seen from `now`,

@@ -2,7 +2,7 @@
 //!
 //! A read that is made for its effect on the caches alone does much of the same, but keeps its place among the
 //! instructions in flight until the memory has come, and so holds up those behind it. A hint does not. It costs the one
-//! `unsafe` word of the product: it reads nothing, and no address makes it fail.
+//! `unsafe` word of the library: it reads nothing, and no address makes it fail.
 //!
 //! May use: nothing. Never: a change of what any code computes.
 

@@ -68,7 +68,7 @@ pub(super) struct Copying {
     start: Sequence,
     /// Where the copying of entities has come to; `None` behind the last.
     walk: Option<Walk>,
-    /// What is left of the nonces: this core has every so manieth of their stripes.
+    /// What is left of the nonces. Of n cores each has every n-th of their stripes.
     nonces: Vec<NonceWalk>,
 }
 

@@ -73,8 +73,8 @@ impl Stripe {
     }
 
     /// Where the index lies.
-    pub(super) fn lies(&self) -> Lies {
-        Lies { first: self.index.as_ptr().addr(), buckets: self.index.len() }
+    pub(super) fn location(&self) -> Location {
+        Location { first: self.index.as_ptr().addr(), buckets: self.index.len() }
     }
 
     /// The use of this nonce.
@@ -211,14 +211,14 @@ pub(super) struct Walk {
 
 /// Where an index lies in memory.
 #[derive(Clone, Copy)]
-pub(super) struct Lies {
+pub(super) struct Location {
     /// The address of its first bucket.
     pub(super) first: usize,
     /// How many buckets it has.
     pub(super) buckets: usize,
 }
 
-impl Lies {
+impl Location {
     /// The address of the bucket in which this nonce would be looked for first.
     pub(super) fn home_of(self, nonce: u128) -> usize {
         self.first.wrapping_add(home(tag_of(nonce), self.buckets).wrapping_mul(size_of::<Bucket>()))
