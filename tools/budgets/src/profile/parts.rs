@@ -90,7 +90,7 @@ impl Part {
 }
 
 /// Our own modules, by path below `src`.
-const MODULES: [(&str, Part); 34] = [
+const MODULES: [(&str, Part); 35] = [
     ("domain", Part::Engine),
     ("engine", Part::Engine),
     ("faces", Part::Session),
@@ -104,6 +104,7 @@ const MODULES: [(&str, Part); 34] = [
     ("log/access", Part::Journal),
     ("log/rocks", Part::RocksWrite),
     ("main.rs", Part::Else),
+    ("allocator.rs", Part::Allocator),
     ("projection", Part::Table),
     ("runtime", Part::EventLoop),
     ("server", Part::EventLoop),
