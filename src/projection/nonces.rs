@@ -51,8 +51,7 @@ pub struct Nonces {
 /// A stripe behind its lock.
 struct Striped {
     stripe: Mutex<Stripe>,
-    /// Where its index lay a while ago, for whoever only wants to have asked for its memory: without the lock, whose two
-    /// atomic steps would wait for all that was asked for before.
+    /// Where its index lay a while ago, for whoever only wants to have asked for its memory: a hint is not worth the lock.
     first: AtomicUsize,
     buckets: AtomicUsize,
 }

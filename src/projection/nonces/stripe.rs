@@ -16,7 +16,7 @@ use super::uses::{Use, Uses};
 const SLOTS: usize = 8;
 /// A slot that was never used: none in which a nonce is looked for lies behind it. No tag is so high.
 const EMPTY: u64 = u64::MAX;
-/// A slot whose use was given back.
+/// A slot whose use was taken out.
 const FREE: u64 = u64::MAX - 1;
 /// Of so many slots at the most this many are not empty; see [`ROOM`].
 const FULL: (usize, usize) = (5, 4);
@@ -116,7 +116,7 @@ impl Stripe {
         for _ in 0..uses {
             let Some(first) = self.uses.get(self.uses.first()).copied() else { break };
             let is_over = first.is_over(now);
-            // One that was given back has the latest of all times.
+            // One that was taken out has the latest of all times.
             if !(is_over || all || first.time() > now) {
                 break;
             }

@@ -317,7 +317,7 @@ fn memory_is_bounded() {
 }
 
 proptest! {
-    /// A stripe against a plain map, whatever is given back, set back, or moved behind the others, where many names have
+    /// A stripe against a plain map, whatever is taken out, set back, or moved behind the others, where many names have
     /// the same place in the index.
     #[test]
     fn nothing_leaves_a_stripe_before_it_is_over(
@@ -432,7 +432,7 @@ fn what_is_younger_keeps_what_is_over_from_leaving_only_where_there_is_room() {
     }
 }
 
-/// Commands that are denied give their nonces back one after the other, however many there are.
+/// However many are noted and taken out again, one after the other.
 #[test]
 fn what_is_given_back_takes_no_memory() {
     let mut stripe = Stripe::default();
@@ -453,10 +453,10 @@ fn a_nonce_takes_little_memory() {
     for number in 0..200_000_u64 {
         let nonce = u128::from(number.wrapping_mul(0x9E37_79B9_7F4A_7C15)) << 20;
         let seen = |nonce| Remembered { nonce, fingerprint: 1, sequence: Sequence::new(1), time: at(number / 1000) };
-        // Most commands are denied.
-        for denied in 1..8 {
-            stripe.put(&seen(nonce ^ denied << 50));
-            stripe.take(nonce ^ denied << 50);
+        // Most are taken out again at once.
+        for other in 1..8 {
+            stripe.put(&seen(nonce ^ other << 50));
+            stripe.take(nonce ^ other << 50);
         }
         stripe.put(&seen(nonce));
         if number > 10_000 {

@@ -27,7 +27,7 @@ pub(super) struct Use {
 const _: () = assert!(size_of::<Use>() == 32);
 
 impl Use {
-    /// One that was given back: none. No event has this place and this time, which never comes.
+    /// One that was taken out: none. No event has this place and this time, which never comes.
     const NONE: Use = Use { name: [0; 12], fingerprint: [0; 8], sequence: [u8::MAX; 6], time_ms: [u8::MAX; 6] };
 
     pub(super) fn new(seen: &Remembered) -> Use {
@@ -88,9 +88,9 @@ pub(super) struct Uses {
     pieces: VecDeque<Box<[Use; PIECE]>>,
     /// Uses that left the first piece.
     gone: usize,
-    /// How many there are, also of those that were given back.
+    /// How many there are, also of those that were taken out.
     len: usize,
-    /// Of those, how many were given back.
+    /// Of those, how many were taken out.
     none: usize,
     /// The place of the first, of which only the low bits are known: places count on and begin anew.
     first: u32,
