@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{Client, Home, Setup, Trust, data_file, drivers, run};
+use crate::harness::{Client, Home, PATIENCE, Setup, Trust, data_file, drivers, run};
 
 /// Starts that may go by too fast to be caught in the act.
 const STARTS_MAX: usize = 20;
@@ -56,12 +57,12 @@ fn a_stop_before_it_is_ready_is_a_stop() {
     }
 }
 
-/// The cores on which the thread in this folder of `/proc` may run.
-fn cores_of(thread: &str) -> Vec<usize> {
-    let status = fs::read_to_string(format!("{thread}/status")).unwrap();
+/// The cores on which the thread in this folder of `/proc` may run; `None` if it has ended.
+fn cores_of(thread: &str) -> Option<Vec<usize>> {
+    let status = fs::read_to_string(format!("{thread}/status")).ok()?;
     let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
     let ranges = list.split(',').map(|range| range.split_once('-').unwrap_or((range, range)));
-    ranges.flat_map(|(from, to)| from.parse().unwrap()..=to.parse().unwrap()).collect()
+    Some(ranges.flat_map(|(from, to)| from.parse().unwrap()..=to.parse().unwrap()).collect())
 }
 
 /// The cores on which each thread of a process may run, by the thread's name, but for the first thread.
@@ -70,21 +71,34 @@ fn cores_by_thread(process: u32) -> Vec<(String, Vec<usize>)> {
     let numbers = threads.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let cores = |number: String| {
         let thread = format!("/proc/{process}/task/{number}");
-        (fs::read_to_string(format!("{thread}/comm")).unwrap().trim().to_owned(), cores_of(&thread))
+        Some((fs::read_to_string(format!("{thread}/comm")).ok()?.trim().to_owned(), cores_of(&thread)?))
     };
-    numbers.filter(|number| *number != process.to_string()).map(cores).collect()
+    numbers.filter(|number| *number != process.to_string()).filter_map(cores).collect()
+}
+
+/// Those threads once the committer is among them. A thread gives itself its name when it first runs, and on a busy
+/// machine that is later than when the server is ready.
+fn threads_with_committer(process: u32) -> Vec<(String, Vec<usize>)> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let threads = cores_by_thread(process);
+        if threads.iter().any(|(name, _)| name == "committer") {
+            return threads;
+        }
+        assert!(Instant::now() < deadline, "no committer: {threads:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
 fn threads_beside_the_loops_keep_off_their_cores_where_there_are_others() {
     // Not what a container grants of their time, which may be less.
-    let cores = cores_of("/proc/self").len();
+    let cores = cores_of("/proc/self").unwrap().len();
     for shards in [1, cores] {
         let server = Setup::new(drivers()[0], shards).start();
-        let threads = cores_by_thread(server.process());
+        let threads = threads_with_committer(server.process());
         let (loops, beside): (Vec<_>, Vec<_>) = threads.into_iter().partition(|(name, _)| name.starts_with("shard-"));
         assert_eq!(loops.len(), shards);
-        assert!(beside.iter().any(|(name, _)| name == "committer"), "{beside:?}");
         let taken: BTreeSet<usize> = loops.iter().flat_map(|(_, cores)| cores.clone()).collect();
         assert_eq!(taken.len(), shards, "each loop has a core of its own: {loops:?}");
         for (name, theirs) in beside {
