@@ -23,7 +23,7 @@ use crate::domain::{
     Asked, At, Change, Command, Context, Decision, Event, Lookups, Named, Outcome, Refusal, Request, Unavailable,
     apply_known, decide,
 };
-use crate::projection::{AHEAD, Claimed, Current, Nonces, Position, Repeatable};
+use crate::projection::{AHEAD, Claimed, Current, Nonces, Position, Region, Repeatable};
 use crate::types::limits::REPLAY_WINDOW_S;
 use crate::types::{Entity, EntityHash, Fingerprint, HashKey, Kind, Once, Sequence, Timestamp};
 
@@ -111,6 +111,11 @@ impl<T: Copy> Engine<T> {
     /// The entities.
     pub fn table(&self) -> &Current {
         &self.table
+    }
+
+    /// Moves some of the entities to another page of memory, and returns what they leave ([`Current::move_to`]).
+    pub fn move_table_to(&mut self, page: Region) -> Region {
+        self.table.move_to(page)
     }
 
     /// Answers that wait for the disk.

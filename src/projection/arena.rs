@@ -1,9 +1,11 @@
 //! Memory for packed records: large chunks that never move, so that growing copies nothing.
 
+use super::region::{REGION_BYTES, Region, Regions};
+
 /// Bytes of a chunk. Large enough that the tail wasted at its end is small against it, and that the list of all chunks,
 /// of which every lookup reads an entry, stays in the processor's nearest cache: 300 of them at ten million entities.
-/// What is not written to takes no memory.
-const CHUNK_BYTES: usize = 2 * 1024 * 1024;
+const CHUNK_BYTES: usize = REGION_BYTES;
+type Chunk = [u8; CHUNK_BYTES];
 /// log2 of [`CHUNK_BYTES`].
 const CHUNK_BITS: u32 = CHUNK_BYTES.trailing_zeros();
 
@@ -39,7 +41,9 @@ impl Place {
 /// Records one behind the other. Nothing is ever freed: records are overwritten in place or abandoned.
 #[derive(Default)]
 pub(super) struct Arena {
-    chunks: Vec<Vec<u8>>,
+    chunks: Regions,
+    /// Bytes of records in each chunk.
+    lens: Vec<usize>,
 }
 
 impl Arena {
@@ -49,51 +53,63 @@ impl Arena {
     /// When the record is longer than a chunk; the limits of entities forbid it.
     pub(super) fn push(&mut self, bytes: usize) -> (Place, &mut [u8]) {
         assert!(bytes <= CHUNK_BYTES, "a record of {bytes} bytes");
-        let fits = self.chunks.last().is_some_and(|chunk| chunk.len() + bytes <= CHUNK_BYTES);
-        if !fits {
-            self.chunks.push(Vec::with_capacity(CHUNK_BYTES));
+        if self.lens.last().is_none_or(|len| len + bytes > CHUNK_BYTES) {
+            self.chunks.grow();
+            self.lens.push(0);
         }
-        let last = self.chunks.len() - 1;
-        let chunk = &mut self.chunks[last];
-        let begin = chunk.len();
-        chunk.resize(begin + bytes, 0);
-        (Place::new(last, begin), &mut chunk[begin..])
+        let last = self.lens.len() - 1;
+        let begin = self.lens[last];
+        self.lens[last] += bytes;
+        let record = self.at_mut(Place::new(last, begin));
+        (Place::new(last, begin), &mut record[..bytes])
     }
 
-    /// The bytes from a place to the end of its chunk; empty where the chunk ends there.
+    /// The bytes from a place to the end of its chunk, zero behind the last record; none where no chunk is.
+    #[inline]
     pub(super) fn at(&self, place: Place) -> &[u8] {
         let (chunk, offset) = place.parts();
-        self.chunks.get(chunk).and_then(|chunk| chunk.get(offset..)).unwrap_or_default()
+        self.chunks.get(chunk).and_then(|chunk| chunk.content::<Chunk>().get(offset..)).unwrap_or_default()
     }
 
     /// Likewise, to write.
     pub(super) fn at_mut(&mut self, place: Place) -> &mut [u8] {
         let (chunk, offset) = place.parts();
-        self.chunks.get_mut(chunk).and_then(|chunk| chunk.get_mut(offset..)).unwrap_or_default()
+        self.chunks.get_mut(chunk).and_then(|chunk| chunk.content_mut::<Chunk>().get_mut(offset..)).unwrap_or_default()
     }
 
     /// The place `bytes` behind `place`, or the start of the next chunk when this one ends there; `None` at the end.
     pub(super) fn next(&self, place: Place, bytes: usize) -> Option<Place> {
         let (chunk, offset) = place.parts();
-        if offset + bytes < self.chunks.get(chunk)?.len() {
+        if offset + bytes < *self.lens.get(chunk)? {
             Some(Place::new(chunk, offset + bytes))
         } else {
-            self.chunks.get(chunk + 1).filter(|next| !next.is_empty()).map(|_| Place::new(chunk + 1, 0))
+            self.lens.get(chunk + 1).filter(|len| **len > 0).map(|_| Place::new(chunk + 1, 0))
         }
     }
 
     /// The place behind all records: whatever is pushed later begins here or further on.
     pub(super) fn end(&self) -> Place {
-        self.chunks.last().map_or(Place::START, |chunk| Place::new(self.chunks.len() - 1, chunk.len()))
+        self.lens.last().map_or(Place::START, |len| Place::new(self.lens.len() - 1, *len))
     }
 
     /// What was written into each chunk.
     pub(super) fn chunks(&self) -> impl Iterator<Item = &[u8]> {
-        self.chunks.iter().map(Vec::as_slice)
+        let records = |(chunk, len): (usize, &usize)| self.chunks.get(chunk)?.content::<Chunk>().get(..*len);
+        self.lens.iter().enumerate().filter_map(records)
     }
 
-    /// Bytes held from the allocator.
+    /// Bytes held from the system.
     pub(super) fn bytes(&self) -> usize {
-        self.chunks.len() * CHUNK_BYTES
+        self.chunks.bytes()
+    }
+
+    /// Whether a full chunk has not moved to a huge page.
+    pub(super) fn may_move(&self) -> bool {
+        self.chunks.may_move(self.lens.len().saturating_sub(1))
+    }
+
+    /// Moves that chunk, and returns where it was.
+    pub(super) fn move_one(&mut self, to: Region) -> Region {
+        self.chunks.move_one(to)
     }
 }

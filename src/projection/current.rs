@@ -11,6 +11,7 @@ use super::index::Index;
 use super::names::Names;
 use super::prefetch::prefetch;
 use super::record::{self, Code, Record, Room, State};
+use super::region::Region;
 use super::state_hash::{StateHash, StateSum};
 
 mod look_up;
@@ -171,6 +172,17 @@ impl Current {
     /// Bytes of memory for records and index.
     pub fn bytes(&self) -> usize {
         self.arena.bytes() + self.index.bytes()
+    }
+
+    /// Whether some of the table has been filled, lies in small pages and would be found sooner in a huge one.
+    pub fn may_move(&self) -> bool {
+        self.index.may_move() || self.arena.may_move()
+    }
+
+    /// Moves some of the table, where [`may_move`](Self::may_move) says so, and returns the memory where it was. It takes
+    /// as long as copying two MiB does. Nothing else changes: places, and walks that go on, stay what they are.
+    pub fn move_to(&mut self, page: Region) -> Region {
+        if self.index.may_move() { self.index.move_one(page) } else { self.arena.move_one(page) }
     }
 
     /// The start of a walk.

@@ -11,9 +11,11 @@ mod names;
 pub mod nonces;
 mod prefetch;
 mod record;
+mod region;
 pub mod state_hash;
 
 pub use belt::{AHEAD, on_belt};
 pub use current::{Current, Position, Walk};
 pub use nonces::{Claimed, NonceWalk, Nonces, Remembered, Repeatable, STRIPES, Used};
+pub use region::Region;
 pub use state_hash::{StateHash, StateSum};

@@ -20,6 +20,7 @@ mod letter;
 mod listener;
 mod moment;
 mod numbered;
+mod pages;
 mod recovery;
 mod run;
 mod settings;

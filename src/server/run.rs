@@ -25,6 +25,7 @@ use super::core::Brain;
 use super::error::StartError;
 use super::journal::Pseudonyms;
 use super::listener;
+use super::pages;
 use super::recovery::{self, Start};
 use super::settings::Settings;
 use super::shard::{self, Arrival, CoreStart};
@@ -296,10 +297,11 @@ fn hand_over(
     }
     let committer = Committer::start(store.clone(), options, Sink(Arc::clone(shared)))?;
     let readers = Arc::new(ReaderPool::start(store, settings.readers, READER_QUEUE)?);
-    for (index, (table, arrival)) in tables.0.into_iter().zip(&cores.arrivals).enumerate() {
+    let pages = pages::start(shared);
+    for (index, ((table, arrival), pages)) in tables.0.into_iter().zip(&cores.arrivals).zip(pages).enumerate() {
         let engine = Engine::new(table, recovery.last, Arc::clone(&nonces), Arc::clone(&sequencer));
         let brain = Brain { engine, log: committer.lane(), readers: Arc::clone(&readers) };
-        let arrived = Arrival { brain, nonces: Arc::clone(&nonces) };
+        let arrived = Arrival { brain, nonces: Arc::clone(&nonces), pages };
         *arrival.lock().unwrap_or_else(PoisonError::into_inner) = Some(arrived);
         shared.mesh.inbox(index).tell();
     }

@@ -20,6 +20,7 @@ use super::connection::{self, Connection, End, LINGER};
 use super::core::{Brain, Core};
 use super::error::StartError;
 use super::journal::Pseudonyms;
+use super::pages::Pages;
 use super::settings::Settings;
 use super::shared::Shared;
 use super::snapshot;
@@ -36,6 +37,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct Arrival {
     pub(super) brain: Brain,
     pub(super) nonces: Arc<Nonces>,
+    pub(super) pages: Option<Pages>,
 }
 
 /// All that a core's thread starts with.
@@ -76,7 +78,7 @@ async fn serve(start: CoreStart) -> std::io::Result<StateHash> {
     let door = Door { listener, pseudonyms, certificate, connections_max: settings.connections_max };
     uring::spawn(accept(Rc::clone(&core), door, Rc::clone(&accepting)));
     let _ = up.send(());
-    let mut nonces = None;
+    let (mut nonces, mut pages) = (None, None);
     let mut sweeper = Sweeper::new(settings);
     uring::spawn(tick(Rc::clone(&core)));
     uring::spawn(settle(Rc::clone(&core)));
@@ -84,11 +86,12 @@ async fn serve(start: CoreStart) -> std::io::Result<StateHash> {
         core.inbox().hear();
         let arrived = arrival.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(arrived) = arrived {
-            nonces = Some(arrived.nonces);
+            (nonces, pages) = (Some(arrived.nonces), arrived.pages);
             core.awake(arrived.brain);
         }
         let more = core.receive_all(ROUNDS_MAX);
         sweeper.sweep(&core, nonces.as_ref(), &accepting);
+        pages.iter_mut().for_each(|pages| pages.move_table(&core));
         core.flush();
         if sweeper.is_finished(&core) {
             break;

@@ -111,3 +111,59 @@ fn threads_beside_the_loops_keep_off_their_cores_where_there_are_others() {
         }
     }
 }
+
+/// Whether the system makes huge pages for whoever asks.
+fn huge_pages_are_made() -> bool {
+    fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").is_ok_and(|setting| !setting.contains("[never]"))
+}
+
+/// Bytes of a process that are to lie in huge pages.
+fn bytes_in_huge_pages(process: u32) -> u64 {
+    let maps = fs::read_to_string(format!("/proc/{process}/smaps")).unwrap();
+    let mut bytes = 0;
+    let mut of_this = 0;
+    for line in maps.lines() {
+        if let Some(size) = line.strip_prefix("Size:") {
+            of_this = size.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024;
+        } else if line.strip_prefix("VmFlags:").is_some_and(|flags| flags.split(' ').any(|flag| flag == "hg")) {
+            bytes += of_this;
+        }
+    }
+    bytes
+}
+
+/// What the tables have filled goes there while the server runs, without a core that makes a huge page itself, and again
+/// after the next start.
+#[test]
+fn tables_move_to_huge_pages() {
+    const FILE: &str = "ipsum-2026-08-22.txt";
+    if !huge_pages_are_made() {
+        eprintln!("the system makes no huge pages: nothing moves, which is not seen here");
+        return;
+    }
+    let home = Home::new();
+    let wait_for_huge_pages = |process: u32| {
+        let deadline = Instant::now() + PATIENCE;
+        // Each shard has more than 50,000 entities of 40 bytes, and an index of two MiB.
+        while bytes_in_huge_pages(process) < 4 * (2 << 20) {
+            assert!(Instant::now() < deadline, "{} bytes have moved", bytes_in_huge_pages(process));
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let setup = Setup::new(drivers()[0], 2);
+    let mut server = setup.start_in(&home);
+    assert_eq!(bytes_in_huge_pages(server.process()), 0, "nothing is there that could move");
+    server.run(&["import", data_file(FILE).to_str().unwrap(), "--json"]).ended(0);
+    wait_for_huge_pages(server.process());
+    server.kill();
+    let server = setup.start_in(&home);
+    wait_for_huge_pages(server.process());
+    let priority = |name: &str| {
+        let threads = fs::read_dir(format!("/proc/{}/task", server.process())).unwrap();
+        let stat = |entry: std::io::Result<fs::DirEntry>| fs::read_to_string(entry.unwrap().path().join("stat")).ok();
+        let stat = threads.filter_map(stat).find(|stat| stat.contains(&format!("({name})"))).unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        fields.split(' ').nth(16).unwrap().to_owned()
+    };
+    assert_eq!((priority("pages"), priority("committer")), ("19".to_owned(), "0".to_owned()));
+}
