@@ -29,6 +29,7 @@ mod battery;
 mod chain;
 mod closing;
 pub mod committer;
+mod direct;
 pub mod encoded;
 pub mod error;
 pub mod fields;

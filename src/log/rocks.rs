@@ -21,7 +21,7 @@ use crate::types::Sequence;
 
 use super::packed::{pack, unpack};
 use super::writes::{Area, Scan, Write, Writes};
-use super::{Log, LogError, Visit, closing, torn};
+use super::{Log, LogError, Visit, closing, direct, torn};
 
 /// The family in which stores of an older form have their index for AUDIT, an entry for a key. It is dropped, and the
 /// index read from the log.
@@ -158,7 +158,9 @@ fn open_database(path: &Path, read_only: bool, cache: &Cache) -> Result<DB, Refu
         return Err(Refusal::Other(LogError::OldIndex { path: path.to_owned() }));
     }
     // Families are still to be made where nothing is there yet, a crash interrupted the creation, or the store is old.
-    let options = database_options(!Area::ALL.iter().all(|area| there.iter().any(|name| name == area.name())));
+    let mut options = database_options(!Area::ALL.iter().all(|area| there.iter().any(|name| name == area.name())));
+    // Whoever only reads writes no table.
+    options.set_use_direct_io_for_flush_and_compaction(!read_only && direct::can_be_written(path));
     let old = is_old.then(|| ColumnFamilyDescriptor::new(OLD_INDEX, Options::default()));
     let families = Area::ALL.map(|area| {
         let mut options = area_options(area, cache);

@@ -50,3 +50,14 @@ fn a_store_of_an_earlier_version_is_read_and_gets_its_index_anew() {
     assert!(!DB::list_cf(&Options::default(), &path).unwrap().contains(&OLD_INDEX.to_owned()));
     assert_eq!(open(false, true).unwrap().verify(&mut |_, _| ()).unwrap().findings, []);
 }
+
+/// As RocksDB's own diary says.
+#[test]
+fn tables_are_written_past_the_page_cache_where_that_can_be() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Store::open(dir.path(), OpenOptions { create: true, read_only: false }).unwrap());
+    let past = direct::can_be_written(&dir.path().join("log"));
+    let diary = std::fs::read_to_string(dir.path().join("log/LOG")).unwrap();
+    let said = format!("Options.use_direct_io_for_flush_and_compaction: {}", u8::from(past));
+    assert!(diary.contains(&said), "not there: {said}");
+}
