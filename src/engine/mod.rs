@@ -144,9 +144,11 @@ impl<T: Copy> Engine<T> {
         self.soon = soon;
         let mut names = std::mem::take(&mut self.names);
         names.extend(questions.iter().map(|(_, asked)| match asked {
-            Asked::One(request) => self.name_of_nonce(request).inspect(|name| self.nonces.prefetch(*name)),
+            Asked::One(request) => self.name_of_nonce(request),
             Asked::Many(_) | Asked::Each(_) => None,
         }));
+        // One right behind the other, and not each behind the hashing of its name: then they are waited for together.
+        names.iter().flatten().for_each(|name| self.nonces.prefetch(*name));
         for ((tag, asked), name) in questions.drain(..).zip(names.drain(..)) {
             match asked {
                 Asked::One(request) if !self.failed => self.one(now, tag, *request, name, effects),
