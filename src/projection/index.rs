@@ -220,7 +220,16 @@ impl Index {
         let named = 1 << (self.depth - depth);
         let first = key.first(depth) * named;
         self.directory[first + named / 2..first + named].fill(other);
-        let slots = self.buckets_mut(block).map(|buckets| std::mem::replace(buckets, [[EMPTY; SLOTS]; BUCKETS]));
+        // Written before anything is looked for in it: of memory that is only read the system makes a page of zeros, and
+        // another one when it is written to.
+        if let Some(buckets) = self.buckets_mut(other as usize) {
+            buckets.fill([EMPTY; SLOTS]);
+        }
+        let slots = self.buckets_mut(block).map(|buckets| {
+            let slots = *buckets;
+            buckets.fill([EMPTY; SLOTS]);
+            slots
+        });
         let bit = 1 << (KEY_BITS - 1 - depth);
         for slot in slots.iter().flatten().flatten().filter(|slot| **slot != EMPTY) {
             self.put(if tag_in(*slot) & bit == 0 { block } else { other as usize }, *slot);
