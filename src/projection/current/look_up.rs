@@ -46,7 +46,7 @@ impl Current {
     /// The place of the lookup's record, given that of a record with nearly the same hash.
     fn place_of_name(&self, near: Option<Place>, lookup: &Lookup, names: &[u8]) -> Option<Place> {
         let (near, name) = (near?, lookup.name_in(names));
-        // With ten million entities, another one has the same part and tag once in 400 times.
+        // With ten million entities, another one has the same 32 bits of hash once in 400 times.
         if self.record(near).is_named(name) { Some(near) } else { self.find(lookup.hash, name) }
     }
 
