@@ -1,4 +1,5 @@
-//! Memory for packed records: large chunks that never move, so that growing copies nothing.
+//! Memory for packed records: large chunks, so that growing copies nothing. A full chunk may move to a huge page; the
+//! places of its records stay what they are.
 
 use super::region::{REGION_BYTES, Region, Regions};
 

@@ -132,7 +132,7 @@ pub(super) fn abandon(bytes: &mut [u8]) {
 pub(super) struct Record<'a>(pub(super) &'a [u8]);
 
 impl<'a> Record<'a> {
-    /// Whether no record is here: the chunk is at its end.
+    /// Whether no record can be here: there is no chunk, or too little is left of it.
     pub(super) fn is_none(&self) -> bool {
         self.0.len() < HEAD_BYTES
     }
