@@ -88,13 +88,13 @@ fn outcomes(asked: &Asked) -> Vec<Outcome> {
 }
 
 /// What two shards find, each of its part.
-fn looked_up(lookups: &Lookups) -> impl Iterator<Item = Lookups> {
+fn looked_up(lookups: &Lookups) -> impl Iterator<Item = Box<Lookups>> {
     (0..2).map(move |shard| {
         let mut part = lookups.part(|lookup| lookup.hash.shard(2) == shard);
         // Lookups that come together are registered, as single ones are above.
         for lookup in part.each_mut().1 {
             lookup.found = Found::Registered { kind: KindCode::new(1), last_updated: NOW };
         }
-        part
+        Box::new(part)
     })
 }

@@ -31,9 +31,9 @@ pub enum Asked {
     One(Box<Request>),
     /// A bulk lookup, or the part of it that one shard owns: places are positions in the message, and one answer tells
     /// of all.
-    Many(Lookups),
+    Many(Box<Lookups>),
     /// Lookups that came together and are answered one by one: places count from that of the first.
-    Each(Lookups),
+    Each(Box<Lookups>),
 }
 
 /// What is asked of one entity. PING and CAPABILITIES are not here: they concern no entity and are answered by the face.

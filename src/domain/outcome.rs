@@ -32,11 +32,11 @@ pub enum Outcome {
     /// The entity is registered; whether as claimed is inside.
     Verified(Verified),
     /// What was found of the names of a bulk lookup, or of some of them.
-    VerifiedMany(Lookups),
+    VerifiedMany(Box<Lookups>),
     /// What was found by lookups that are answered one by one, or by some of them.
-    VerifiedEach(Lookups),
+    VerifiedEach(Box<Lookups>),
     /// A page of history.
-    Audited(HistoryPage),
+    Audited(Box<HistoryPage>),
     /// The command was denied.
     Refused(Refusal),
     /// The store could not do it.

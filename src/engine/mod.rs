@@ -27,7 +27,7 @@ use crate::projection::{AHEAD, Claimed, Current, Nonces, Position, Region, Repea
 use crate::types::limits::REPLAY_WINDOW_S;
 use crate::types::{Entity, EntityHash, Fingerprint, HashKey, Kind, Once, Sequence, Timestamp};
 
-use pending::Pending;
+use pending::{Pending, Waiting};
 pub use sequencer::Sequencer;
 
 /// Entities whose memory is asked for together before they are looked at: as many as a core has loads in flight.
@@ -224,8 +224,8 @@ impl<T: Copy> Engine<T> {
                     Command::Verify { at: Some(At::Sequence(at)), .. } => *at,
                     _ => Sequence::ZERO,
                 };
-                let effect = Effect::Read { tag, command: Box::new(request.command), up_to: saw };
-                self.pending.push(saw.max(asked), effect, self.durable, effects);
+                let waiting = Waiting::Read { tag, command: Box::new(request.command), up_to: saw };
+                self.pending.push(saw.max(asked), waiting, self.durable, effects);
             }
         }
     }
@@ -297,20 +297,20 @@ impl<T: Copy> Engine<T> {
     }
 
     /// Lookups of which each has an answer of its own: those that saw what is durable do not wait for the others.
-    fn each(&mut self, tag: T, mut lookups: Lookups, effects: &mut Vec<Effect<T>>) {
+    fn each(&mut self, tag: T, mut lookups: Box<Lookups>, effects: &mut Vec<Effect<T>>) {
         let saw = self.table.look_up(&mut lookups);
         if saw <= self.durable {
             return self.answer(tag, saw, Outcome::VerifiedEach(lookups), effects);
         }
         for mut one in lookups.singly() {
             let saw = self.table.look_up(&mut one);
-            self.answer(tag, saw, Outcome::VerifiedEach(one), effects);
+            self.answer(tag, saw, Outcome::VerifiedEach(Box::new(one)), effects);
         }
     }
 
     /// Gives an answer as soon as the event that it depends on is durable.
     fn answer(&mut self, tag: T, depends_on: Sequence, outcome: Outcome, effects: &mut Vec<Effect<T>>) {
-        self.pending.push(depends_on, Effect::Answer { tag, outcome }, self.durable, effects);
+        self.pending.push(depends_on, Waiting::Answer { tag, outcome }, self.durable, effects);
     }
 }
 

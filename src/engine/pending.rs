@@ -1,21 +1,38 @@
-//! Effects that wait for an event to become durable.
+//! Answers that wait for an event to become durable, or for being read when it is.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
-use crate::domain::{Outcome, Unavailable};
+use crate::domain::{Command, Outcome, Unavailable};
 use crate::types::Sequence;
 
 use super::{Effect, failed};
 
-/// Effects in the order of the events they wait for; those that wait for the same event in the order of arrival.
+/// What waits. Thousands do at a time, and an effect has room for an event, which never waits.
+pub(super) enum Waiting<T> {
+    /// [`Effect::Answer`]
+    Answer { tag: T, outcome: Outcome },
+    /// [`Effect::Read`]
+    Read { tag: T, command: Box<Command>, up_to: Sequence },
+}
+
+impl<T> From<Waiting<T>> for Effect<T> {
+    fn from(waiting: Waiting<T>) -> Effect<T> {
+        match waiting {
+            Waiting::Answer { tag, outcome } => Effect::Answer { tag, outcome },
+            Waiting::Read { tag, command, up_to } => Effect::Read { tag, command, up_to },
+        }
+    }
+}
+
+/// Answers in the order of the events they wait for; those that wait for the same event in the order of arrival.
 ///
 /// Nearly all arrive in that order, since an answer to a change waits for the youngest event. Those that do not (a
 /// lookup of an entity that was changed a while ago) wait beside the queue.
 pub(super) struct Pending<T> {
-    queue: VecDeque<(Place, Effect<T>)>,
+    queue: VecDeque<(Place, Waiting<T>)>,
     late: BinaryHeap<Reverse<Place>>,
-    late_effects: BTreeMap<u64, Effect<T>>,
+    late_answers: BTreeMap<u64, Waiting<T>>,
     arrived: u64,
 }
 
@@ -24,7 +41,7 @@ type Place = (Sequence, u64);
 
 impl<T> Default for Pending<T> {
     fn default() -> Pending<T> {
-        Pending { queue: VecDeque::new(), late: BinaryHeap::new(), late_effects: BTreeMap::new(), arrived: 0 }
+        Pending { queue: VecDeque::new(), late: BinaryHeap::new(), late_answers: BTreeMap::new(), arrived: 0 }
     }
 }
 
@@ -33,31 +50,31 @@ impl<T> Pending<T> {
         self.queue.len() + self.late.len()
     }
 
-    /// Passes the effect on at once if its event is durable, or keeps it.
-    pub(super) fn push(&mut self, event: Sequence, effect: Effect<T>, durable: Sequence, out: &mut Vec<Effect<T>>) {
+    /// Passes it on at once if its event is durable, or keeps it.
+    pub(super) fn push(&mut self, event: Sequence, waiting: Waiting<T>, durable: Sequence, out: &mut Vec<Effect<T>>) {
         if event <= durable {
-            out.push(effect);
+            out.push(waiting.into());
             return;
         }
         let place = (event, self.arrived);
         self.arrived += 1;
         if self.queue.back().is_none_or(|(last, _)| *last < place) {
-            self.queue.push_back((place, effect));
+            self.queue.push_back((place, waiting));
         } else {
             self.late.push(Reverse(place));
-            self.late_effects.insert(place.1, effect);
+            self.late_answers.insert(place.1, waiting);
         }
     }
 
-    /// Passes on all effects whose events are durable now.
+    /// Passes on all whose events are durable now.
     pub(super) fn release(&mut self, durable: Sequence, out: &mut Vec<Effect<T>>) {
-        while let Some(effect) = self.pop(durable) {
-            out.push(effect);
+        while let Some(waiting) = self.pop(durable) {
+            out.push(waiting.into());
         }
     }
 
-    /// The next effect, if its event is not behind `last`.
-    fn pop(&mut self, last: Sequence) -> Option<Effect<T>> {
+    /// The next one, if its event is not behind `last`.
+    fn pop(&mut self, last: Sequence) -> Option<Waiting<T>> {
         let queued = self.queue.front().map(|(place, _)| *place);
         let late = self.late.peek().map(|Reverse(place)| *place);
         match (queued, late) {
@@ -65,11 +82,11 @@ impl<T> Pending<T> {
                 if queued.0 > last {
                     return None;
                 }
-                self.queue.pop_front().map(|(_, effect)| effect)
+                self.queue.pop_front().map(|(_, waiting)| waiting)
             }
             (_, Some(late)) if late.0 <= last => {
                 self.late.pop();
-                self.late_effects.remove(&late.1)
+                self.late_answers.remove(&late.1)
             }
             _ => None,
         }
@@ -77,14 +94,12 @@ impl<T> Pending<T> {
 
     /// Ends all that waits: its events will never be durable.
     pub(super) fn fail(&mut self, out: &mut Vec<Effect<T>>) {
-        while let Some(effect) = self.pop(Sequence::new(u64::MAX)) {
-            match effect {
-                Effect::Answer { tag, outcome } => out.push(Effect::Answer { tag, outcome: failed(outcome) }),
-                Effect::Read { tag, .. } => {
-                    out.push(Effect::Answer { tag, outcome: Outcome::Unavailable(Unavailable::Failed) });
-                }
-                Effect::Append { .. } => {}
-            }
+        while let Some(waiting) = self.pop(Sequence::new(u64::MAX)) {
+            let (tag, outcome) = match waiting {
+                Waiting::Answer { tag, outcome } => (tag, failed(outcome)),
+                Waiting::Read { tag, .. } => (tag, Outcome::Unavailable(Unavailable::Failed)),
+            };
+            out.push(Effect::Answer { tag, outcome });
         }
     }
 }
@@ -111,7 +126,7 @@ mod tests {
                     expected.extend(model.drain(..ready).map(|(_, number)| number));
                 } else {
                     let outcome = Outcome::Unavailable(Unavailable::Overloaded);
-                    pending.push(Sequence::new(event), Effect::Answer { tag: number, outcome }, Sequence::new(durable), &mut out);
+                    pending.push(Sequence::new(event), Waiting::Answer { tag: number, outcome }, Sequence::new(durable), &mut out);
                     if event <= durable { expected.push(number) } else { model.push((event, number)) }
                 }
                 let tags: Vec<u64> = out

@@ -276,12 +276,12 @@ fn any_asked() -> impl Strategy<Value = Asked> {
     ]
 }
 
-fn lookups(names: &[Named]) -> Lookups {
+fn lookups(names: &[Named]) -> Box<Lookups> {
     let mut lookups = Lookups::new(Principal::Anonymous);
     for (place, Named { hash, entity }) in (0..).zip(names) {
         lookups.push(place, *hash, entity.as_str().as_bytes());
     }
-    lookups
+    Box::new(lookups)
 }
 
 /// What a lookup found, as the answer to a VERIFY tells it.

@@ -13,10 +13,7 @@ use crate::types::{Attributes, Entity, HashKey, Kind, Nonce, Once, Principal, Se
 pub(super) const KEY: HashKey = HashKey::new([5; 16]);
 
 fn kinds() -> impl Strategy<Value = Kind> {
-    prop_oneof![
-        (1..=8_u8).prop_map(|code| Kind::from_code(code).unwrap()),
-        "x-[a-z]{1,10}".prop_map(|name| Kind::Extension(name.into())),
-    ]
+    prop_oneof![(1..=8_u8).prop_map(|code| Kind::from_code(code).unwrap()), "x-[a-z]{1,10}".prop_map(Kind::extension),]
 }
 
 fn changes() -> impl Strategy<Value = Change> {

@@ -260,7 +260,7 @@ fn read_entry<'a>(fields: &mut Fields<'a>) -> Result<SnapshotEntry<'a>, Malforme
     };
     let kind = match Kind::from_code(code) {
         Some(kind) => kind,
-        None if code == u8::MAX => Kind::Extension(fields.text()?.into()),
+        None if code == u8::MAX => Kind::extension(fields.text()?),
         None => return Err(Malformed("an entity's kind is unknown")),
     };
     let registered = flags & REGISTERED != 0;

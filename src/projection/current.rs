@@ -256,7 +256,7 @@ impl Current {
     }
 
     fn kind_of(&self, code: Code) -> Kind {
-        let extension = |number| Kind::Extension(self.extensions.name(number).into());
+        let extension = |number| Kind::extension(self.extensions.name(number));
         match code {
             Code::Closed(code) => Kind::from_code(code).unwrap_or_else(|| extension(0)),
             Code::Extension(number) => extension(number),

@@ -19,7 +19,7 @@ pub(super) fn job(command: Command, up_to: Sequence, reply: impl FnOnce(Outcome)
 
 fn outcome(found: Result<Reading, LogError>, claim: &Claim) -> Outcome {
     match found {
-        Ok(Reading::Page(page)) => Outcome::Audited(page),
+        Ok(Reading::Page(page)) => Outcome::Audited(Box::new(page)),
         Ok(Reading::StandingAt(event)) => {
             decide_claim(event.as_ref(), claim, &sha256).map_or_else(Outcome::Refused, Outcome::Verified)
         }

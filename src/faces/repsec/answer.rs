@@ -28,11 +28,9 @@ pub struct Asked {
     pub order: Order,
 }
 
-/// What is to be answered.
+/// What the face answers by itself, or has gathered.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Answer {
-    /// What came of a command.
-    Outcome(Outcome),
     /// What came of a bulk lookup.
     Names(Vec<NameResult>),
     /// The answer to PING, with the server's time.
@@ -59,8 +57,15 @@ pub fn write(out: &mut Vec<u8>, asked: &Asked, answer: &Answer, settings: &Setti
         }
         Answer::Rejected(fault) => line.error(fault.code, Some(&fault.detail)),
         Answer::Names(results) => line.names(results),
-        Answer::Outcome(outcome) => line.outcome(asked, outcome),
     };
+    line.end();
+    status
+}
+
+/// Writes the answer that tells what came of a command, and its line end, and says which status it has.
+pub fn write_outcome(out: &mut Vec<u8>, asked: &Asked, outcome: &Outcome) -> Status {
+    let mut line = Line::begin(out, asked.id.as_ref());
+    let status = line.outcome(asked, outcome);
     line.end();
     status
 }
@@ -93,11 +98,18 @@ pub const SHORT: usize = 160;
 pub fn estimated_bytes(answer: &Answer) -> usize {
     match answer {
         Answer::Names(results) => SHORT + results.len() * RESULT_BYTES,
-        Answer::Outcome(Outcome::Audited(page)) => {
+        Answer::Capabilities => 8 * SHORT,
+        Answer::Pong(_) | Answer::Rejected(_) => SHORT,
+    }
+}
+
+/// The same of the answer that tells what came of a command.
+pub fn estimated_bytes_of(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Audited(page) => {
             SHORT + page.events.iter().map(|event| SHORT + stored_text(event).len()).sum::<usize>()
         }
-        Answer::Capabilities => 8 * SHORT,
-        Answer::Outcome(_) | Answer::Pong(_) | Answer::Rejected(_) => SHORT,
+        _ => SHORT,
     }
 }
 

@@ -57,12 +57,12 @@ pub struct Session {
     unsent_bytes: usize,
     records: Vec<Record>,
     /// Lookups that are asked together, and the slot of the first.
-    run: Lookups,
+    run: Box<Lookups>,
     run_slot: u64,
     /// What is asked behind them.
     behind: Option<Step>,
     /// Lookups that were answered, for their memory.
-    spare: Option<Lookups>,
+    spare: Option<Box<Lookups>>,
     /// What the peer's lookups look like.
     shape: Option<Box<Shape>>,
     /// What its other commands look like.
@@ -88,7 +88,9 @@ enum State {
     Gathering(Gathering),
     /// What a lookup has found, of a kind that is no extension.
     Found(Found),
-    /// The answer can be written. It lies apart, so that slots are small: nearly all are those of lookups.
+    /// What the store has said.
+    Outcome(Outcome),
+    /// The answer that the face gives. It lies apart, so that slots are small.
     Ready(Box<Answer>),
 }
 
@@ -100,7 +102,7 @@ impl Session {
             scanner: Scanner::new(limits.bulk_message_bytes_max, limits.depth_max),
             settings,
             parser,
-            run: Lookups::new(principal.clone()),
+            run: Box::new(Lookups::new(principal.clone())),
             principal,
             inbound: Inbound::default(),
             slots: VecDeque::new(),
@@ -278,7 +280,7 @@ impl Session {
             Meaning::Many(lookups, gathering) => {
                 let slot = self.push(id, CommandKind::VerifyMany, gathered(gathering));
                 let waits = self.slots.back().is_some_and(Slot::waits);
-                return waits.then_some(Step { slot, asked: Asked::Many(lookups) });
+                return waits.then(|| Step { slot, asked: Asked::Many(Box::new(lookups)) });
             }
             Meaning::Ping => self.push(id, CommandKind::Ping, ready(Answer::Pong(now))),
             Meaning::Capabilities => self.push(id, CommandKind::Capabilities, ready(Answer::Capabilities)),
@@ -321,7 +323,7 @@ impl Session {
     }
 
     /// Brings what was found by lookups that were asked together, and keeps their memory.
-    fn complete_each(&mut self, first: u64, mut lookups: Lookups) {
+    fn complete_each(&mut self, first: u64, mut lookups: Box<Lookups>) {
         let mut found_bytes = 0;
         for lookup in lookups.each() {
             let Some(slot) = self.slot_mut(first + u64::from(lookup.place)).filter(|slot| slot.is_asked()) else {
@@ -332,8 +334,7 @@ impl Session {
                     let kind = lookups.extension(lookup.place).cloned();
                     let verified = |kind| Outcome::Verified(Verified { verified: true, kind, last_updated });
                     // A table that finds an extension names it.
-                    let outcome = kind.map_or(Outcome::Unavailable(Unavailable::Failed), verified);
-                    ready(Answer::Outcome(outcome))
+                    State::Outcome(kind.map_or(Outcome::Unavailable(Unavailable::Failed), verified))
                 }
                 found => State::Found(found),
             };
@@ -357,6 +358,7 @@ impl State {
             State::Waiting => 0,
             State::Gathering(gathering) => gathering.weight_bytes(),
             State::Found(_) => answer::SHORT,
+            State::Outcome(outcome) => answer::estimated_bytes_of(outcome),
             State::Ready(answer) => answer::estimated_bytes(answer),
         }
     }
@@ -364,7 +366,7 @@ impl State {
 
 impl Slot {
     fn waits(&self) -> bool {
-        !matches!(self.state, State::Found(_) | State::Ready(_))
+        matches!(self.state, State::Waiting | State::Gathering(_))
     }
 
     fn is_asked(&self) -> bool {
@@ -402,7 +404,7 @@ impl Face for Session {
             return step;
         }
         self.behind = step;
-        let empty = self.spare.take().unwrap_or_else(|| Lookups::new(self.principal.clone()));
+        let empty = self.spare.take().unwrap_or_else(|| Box::new(Lookups::new(self.principal.clone())));
         Some(Step { slot: self.run_slot, asked: Asked::Each(mem::replace(&mut self.run, empty)) })
     }
 
@@ -414,7 +416,7 @@ impl Face for Session {
         let Some(slot) = self.slot_mut(slot) else { return };
         slot.state = match (mem::replace(&mut slot.state, State::Waiting), outcome) {
             // Answered already: the end of another part has failed the whole.
-            (answered @ (State::Ready(_) | State::Found(_)), _) => {
+            (answered @ (State::Ready(_) | State::Outcome(_) | State::Found(_)), _) => {
                 slot.state = answered;
                 return;
             }
@@ -422,7 +424,7 @@ impl Face for Session {
                 gathering.fill(&part);
                 gathered(gathering)
             }
-            (State::Waiting | State::Gathering(_), outcome) => ready(Answer::Outcome(outcome)),
+            (State::Waiting | State::Gathering(_), outcome) => State::Outcome(outcome),
         };
         let before = mem::replace(&mut slot.weight_bytes, slot.state.weight_bytes());
         let weight_bytes = slot.weight_bytes;
@@ -436,7 +438,8 @@ impl Face for Session {
         {
             let (status, changed) = match state {
                 State::Found(found) => (answer::write_found(out, asked.id.as_ref(), *found), false),
-                State::Ready(answer) => (answer::write(out, asked, answer, &self.settings), tells_of_change(answer)),
+                State::Outcome(outcome) => (answer::write_outcome(out, asked, outcome), tells_of_change(outcome)),
+                State::Ready(answer) => (answer::write(out, asked, answer, &self.settings), false),
                 State::Waiting | State::Gathering(_) => break,
             };
             self.records.push(Record { command: asked.command as u8, status: status.code(), entity: *entity, changed });
@@ -497,7 +500,7 @@ impl Face for Session {
         self.inbound.release_memory();
         if self.slots.is_empty() && self.slots.capacity() > KEPT_SLOTS {
             self.slots = VecDeque::new();
-            self.run = Lookups::new(self.principal.clone());
+            *self.run = Lookups::new(self.principal.clone());
             self.spare = None;
         }
         if self.records.is_empty() && self.records.capacity() > KEPT_SLOTS {
@@ -506,12 +509,9 @@ impl Face for Session {
     }
 }
 
-/// Whether the answer tells of a change that took effect with it.
-fn tells_of_change(answer: &Answer) -> bool {
-    matches!(
-        answer,
-        Answer::Outcome(Outcome::Registered { replayed: false, .. } | Outcome::Removed { replayed: false, .. })
-    )
+/// Whether the command was a change, and took effect.
+fn tells_of_change(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Registered { replayed: false, .. } | Outcome::Removed { replayed: false, .. })
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "no machine has addresses of more than 64 bits")]

@@ -103,7 +103,7 @@ fn stored_forms_are_pinned() {
         time: Timestamp::from_unix_ms(1_756_807_200_121),
         principal: Principal::Anonymous,
         once: None,
-        entity: Entity::from_canonical(Kind::Extension("x-vat".into()), "DE123"),
+        entity: Entity::from_canonical(Kind::extension("x-vat"), "DE123"),
         change: Change::Removed,
     };
     assert_eq!(hex(&encoded(&registered)), REGISTERED_HEX);

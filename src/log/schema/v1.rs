@@ -149,7 +149,7 @@ const fn widen(value: u32) -> usize {
 fn kind(code: u8, extension: &str) -> Result<Kind, Malformed> {
     match (Kind::from_code(code), extension) {
         (Some(kind), "") => Ok(kind),
-        (None, name) if code == u8::MAX && !name.is_empty() => Ok(Kind::Extension(name.into())),
+        (None, name) if code == u8::MAX && !name.is_empty() => Ok(Kind::extension(name)),
         _ => Err(Malformed("an event's kind of entity is unknown")),
     }
 }
@@ -190,7 +190,7 @@ mod tests {
     fn kinds_and_changes_have_one_spelling() {
         for code in 0..=u8::MAX {
             assert_eq!(kind(code, "").ok(), Kind::from_code(code), "{code}");
-            let extension = (code == u8::MAX).then(|| Kind::Extension("x-a".into()));
+            let extension = (code == u8::MAX).then(|| Kind::extension("x-a"));
             assert_eq!(kind(code, "x-a").ok(), extension, "{code}");
             for text in ["", "{}", "{\"a\":1}"] {
                 let began = match (code, text) {

@@ -33,7 +33,7 @@ fn written(events: &[crate::domain::Event]) -> (SnapshotWriter, SnapshotChunk) {
 fn entry() -> SnapshotEntry<'static> {
     SnapshotEntry {
         hash: EntityHash::from_be_bytes([0xaa; 16]),
-        kind: Kind::Extension("x-a".into()),
+        kind: Kind::extension("x-a"),
         text: "t",
         registered: true,
         sequence: Sequence::new(300),

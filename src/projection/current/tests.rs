@@ -42,8 +42,8 @@ fn any_put() -> impl Strategy<Value = Put> {
     let kind = prop_oneof![
         Just(Kind::Domain),
         Just(Kind::Ip),
-        Just(Kind::Extension("x-a".into())),
-        Just(Kind::Extension("x-long-extension".into())),
+        Just(Kind::extension("x-a")),
+        Just(Kind::extension("x-long-extension")),
     ];
     let (name, registrant) = ("[a-c]{1,2}", "[x-z]{0,1}");
     (name, kind, any::<bool>(), 1_u64..40, registrant, prop::option::of(any::<u64>())).prop_map(
@@ -199,7 +199,7 @@ fn an_entity_that_changes_does_not_eat_memory() {
     for n in 1..=50_000_u64 {
         let put = Put {
             name: "busy.example".into(),
-            kind: [Kind::Domain, Kind::Extension("x-a".into()), Kind::Extension("x-long-extension".into())]
+            kind: [Kind::Domain, Kind::extension("x-a"), Kind::extension("x-long-extension")]
                 [usize::try_from(n % 3).unwrap()]
             .clone(),
             registered: n % 2 == 0,

@@ -120,7 +120,7 @@ fn what_snapshots_keep_is_pinned() {
 
     let (entity, front) = (KEY.hash("e"), KEY.hash("e").front());
     let print = |kind, what| nonces.fingerprint(entity, &kind, what);
-    let extension = || Kind::Extension("x-a".into());
+    let extension = || Kind::extension("x-a");
     let attributes = u64::from_le_bytes(KEY.fingerprint("{\"a\":1}").unwrap().to_le_bytes());
     assert_eq!(print(Kind::Domain, registers("")), front ^ u64::from(Kind::Domain.code()));
     assert_eq!(print(Kind::Domain, registers("{\"a\":1}")), front ^ u64::from(Kind::Domain.code()) ^ attributes);
@@ -144,7 +144,7 @@ proptest! {
             let kind = match kind {
                 0 => Some(Kind::Domain),
                 1 => Some(Kind::Userid),
-                2 => Some(Kind::Extension(entity.as_str().into())),
+                2 => Some(Kind::extension(entity.as_str())),
                 _ => None,
             };
             let what = kind.as_ref().map_or(Repeatable::Removes, |_| registers(attributes));

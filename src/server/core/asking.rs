@@ -121,7 +121,7 @@ impl Core {
     }
 
     /// Splits lookups into the parts that each core owns.
-    fn dispatch_lookups(&self, tag: Tag, lookups: Lookups, asked: fn(Lookups) -> Asked) {
+    fn dispatch_lookups(&self, tag: Tag, lookups: Box<Lookups>, asked: fn(Box<Lookups>) -> Asked) {
         let cores = self.shared.mesh.cores();
         if cores == 1 {
             return self.ask(self.index, tag, asked(lookups));
@@ -129,7 +129,7 @@ impl Core {
         for owner in 0..cores {
             let part = lookups.part(|lookup| lookup.hash.shard(cores) == owner);
             if !part.is_empty() {
-                self.ask(owner, tag, asked(part));
+                self.ask(owner, tag, asked(Box::new(part)));
             }
         }
     }

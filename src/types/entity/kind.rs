@@ -21,8 +21,9 @@ pub enum Kind {
     Userid,
     /// The name of an organization.
     Organization,
-    /// A kind that peers have agreed on among themselves, by its whole name: `x-campaign`.
-    Extension(Box<str>),
+    /// A kind that peers have agreed on among themselves, by its whole name: `x-campaign`. Seldom, so its name lies
+    /// further away, and every entity is smaller.
+    Extension(Box<Box<str>>),
 }
 
 /// The kinds that are not extensions, with their names on the wire and their codes on disk. Codes are never reused.
@@ -88,7 +89,12 @@ impl Kind {
         let own = name.strip_prefix("x-")?;
         let fits = !own.is_empty() && name.len() <= KIND_BYTES_MAX;
         let plain = own.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        (fits && plain).then(|| Kind::Extension(name.into()))
+        (fits && plain).then(|| Kind::extension(name))
+    }
+
+    /// The extension of this name, which is not checked.
+    pub fn extension(name: impl Into<Box<str>>) -> Kind {
+        Kind::Extension(Box::new(name.into()))
     }
 
     /// The number on disk: 1 to 8, and 255 for every extension.

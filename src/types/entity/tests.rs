@@ -109,7 +109,7 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 fn any_kind() -> impl Strategy<Value = Kind> {
-    (1..=9_u8).prop_map(|code| Kind::from_code(code).unwrap_or(Kind::Extension("x-test".into())))
+    (1..=9_u8).prop_map(|code| Kind::from_code(code).unwrap_or(Kind::extension("x-test")))
 }
 
 proptest! {

@@ -16,8 +16,17 @@ fn settings() -> Settings {
 }
 
 fn written_for(asked: &Asked, answer: &Answer) -> String {
+    line_of(|out| write(out, asked, answer, &settings()))
+}
+
+fn told(asked: &Asked, outcome: &Outcome) -> String {
+    line_of(|out| write_outcome(out, asked, outcome))
+}
+
+/// The line that is written, which is checked for what all lines have in common.
+fn line_of(write: impl Fn(&mut Vec<u8>) -> Status) -> String {
     let mut out = b"before".to_vec();
-    let status = write(&mut out, asked, answer, &settings());
+    let status = write(&mut out);
     let line = String::from_utf8(out).unwrap().strip_prefix("before").unwrap().to_owned();
     let value: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(value["status"], u64::from(status.code()));
@@ -30,8 +39,8 @@ fn asked(command: CommandKind) -> Asked {
     Asked { id: None, command, order: Order::Ascending }
 }
 
-fn written(command: CommandKind, outcome: Outcome) -> String {
-    written_for(&asked(command), &Answer::Outcome(outcome))
+fn written(command: CommandKind, outcome: &Outcome) -> String {
+    told(&asked(command), outcome)
 }
 
 fn entity() -> Entity {
@@ -42,11 +51,11 @@ fn entity() -> Entity {
 fn changes_tell_their_sequence() {
     let (sequence, time) = (Sequence::new(12), NOON);
     assert_eq!(
-        written(CommandKind::Register, Outcome::Registered { entity: entity(), sequence, time, replayed: false }),
+        written(CommandKind::Register, &Outcome::Registered { entity: entity(), sequence, time, replayed: false }),
         r#"{"status":200,"message":"Entity registered successfully","entity":"example.com","type":"domain","sequence":12}"#
     );
     assert_eq!(
-        written(CommandKind::Remove, Outcome::Removed { entity: entity(), sequence, time, replayed: true }),
+        written(CommandKind::Remove, &Outcome::Removed { entity: entity(), sequence, time, replayed: true }),
         r#"{"status":200,"message":"Entity removed successfully","entity":"example.com","sequence":12,"replayed":true}"#
     );
 }
@@ -55,14 +64,14 @@ fn changes_tell_their_sequence() {
 fn verify_tells_whether_and_since_when() {
     let verified = |verified| Outcome::Verified(Verified { verified, kind: Kind::Domain, last_updated: NOON });
     assert_eq!(
-        written(CommandKind::Verify, verified(true)),
+        written(CommandKind::Verify, &verified(true)),
         concat!(
             r#"{"status":200,"message":"Entity is registered","verified":true,"type":"domain","#,
             r#""last_updated":"2025-09-02T10:00:00Z"}"#
         )
     );
     assert_eq!(
-        written(CommandKind::Verify, verified(false)),
+        written(CommandKind::Verify, &verified(false)),
         concat!(
             r#"{"status":200,"message":"Entity is registered, but not as claimed","verified":false,"type":"domain","#,
             r#""last_updated":"2025-09-02T10:00:00Z"}"#
@@ -70,10 +79,10 @@ fn verify_tells_whether_and_since_when() {
     );
     let absent = r#"{"status":404,"message":"The entity is not registered","error":"not_registered""#;
     assert_eq!(
-        written(CommandKind::Verify, Outcome::Refused(Refusal::NotRegistered)),
+        written(CommandKind::Verify, &Outcome::Refused(Refusal::NotRegistered)),
         format!("{absent},\"verified\":false}}")
     );
-    assert_eq!(written(CommandKind::Remove, Outcome::Refused(Refusal::NotRegistered)), format!("{absent}}}"));
+    assert_eq!(written(CommandKind::Remove, &Outcome::Refused(Refusal::NotRegistered)), format!("{absent}}}"));
 }
 
 proptest! {
@@ -94,7 +103,7 @@ proptest! {
             let (mut quick, mut plain) = (Vec::new(), Vec::new());
             let asked = Asked { id: id.clone(), command: CommandKind::Verify, order: Order::Ascending };
             let status = write_found(&mut quick, id.as_ref(), found);
-            prop_assert_eq!(write(&mut plain, &asked, &Answer::Outcome(outcome), &settings()), status);
+            prop_assert_eq!(write_outcome(&mut plain, &asked, &outcome), status);
             prop_assert_eq!(quick, plain);
         }
     }
@@ -143,7 +152,7 @@ fn history_tells_what_who_and_when() {
     ];
     let page = HistoryPage { entity: entity(), events, next: Some(Sequence::new(9)) };
     let asked = Asked { order: Order::Descending, ..asked(CommandKind::Audit) };
-    let line = written_for(&asked, &Answer::Outcome(Outcome::Audited(page)));
+    let line = told(&asked, &Outcome::Audited(Box::new(page)));
     let (before, next) = line.split_once(r#","next":"#).unwrap();
     assert_eq!(
         before,
@@ -161,7 +170,7 @@ fn history_tells_what_who_and_when() {
 
     let last = HistoryPage { entity: entity(), events: Vec::new(), next: None };
     assert_eq!(
-        written(CommandKind::Audit, Outcome::Audited(last)),
+        written(CommandKind::Audit, &Outcome::Audited(Box::new(last))),
         r#"{"status":200,"message":"History of the entity","entity":"example.com","events":[]}"#
     );
 }
@@ -207,7 +216,7 @@ fn every_refusal_and_failure_has_its_status() {
             r#"500,"message":"The server cannot use its storage","error":"storage_failed"}"#,
         ),
     ] {
-        assert_eq!(written(CommandKind::Remove, outcome), format!("{{\"status\":{expected}"));
+        assert_eq!(written(CommandKind::Remove, &outcome), format!("{{\"status\":{expected}"));
     }
 }
 

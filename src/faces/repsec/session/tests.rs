@@ -45,7 +45,7 @@ fn outcomes(asked: &Asked) -> Vec<Outcome> {
     }]
 }
 
-fn looked_up(lookups: &Lookups, is_registered: fn(&[u8]) -> bool) -> impl Iterator<Item = Lookups> {
+fn looked_up(lookups: &Lookups, is_registered: fn(&[u8]) -> bool) -> impl Iterator<Item = Box<Lookups>> {
     (0..3).map(move |shard| {
         let mut part = lookups.part(|lookup| lookup.hash.shard(3) == shard);
         let (names, each) = part.each_mut();
@@ -54,15 +54,15 @@ fn looked_up(lookups: &Lookups, is_registered: fn(&[u8]) -> bool) -> impl Iterat
                 lookup.found = Found::Registered { kind: KindCode::new(1), last_updated: NOW };
             }
         }
-        part
+        Box::new(part)
     })
 }
 
 /// Lookups at these places, of which nothing was found.
-fn nothing_at(places: &[u32]) -> Lookups {
+fn nothing_at(places: &[u32]) -> Box<Lookups> {
     let mut lookups = Lookups::new(Principal::Anonymous);
     places.iter().for_each(|place| lookups.push(*place, HashKey::new([7; 16]).hash(""), b""));
-    lookups
+    Box::new(lookups)
 }
 
 /// What a conversation leaves behind.

@@ -2,7 +2,7 @@
 //! ones in no way.
 
 use repsec::domain::{Change, Event, HistoryPage, Order, Outcome, Refusal, Verified};
-use repsec::faces::repsec::answer::{Answer, Asked, write};
+use repsec::faces::repsec::answer::{Answer, Asked, write, write_outcome};
 use repsec::faces::repsec::bulk::NameResult;
 use repsec::faces::repsec::id::Id;
 use repsec::faces::repsec::message::CommandKind;
@@ -30,10 +30,20 @@ fn bench() -> Bench {
 /// What the server answers to a command, written by the server's own code.
 fn served(kind: CommandKind, id: Option<u64>, answer: &Answer) -> Vec<u8> {
     let settings = Settings::new(Limits::default(), false, HashKey::new([7; 16]), &[1; 16]);
-    let id = id.map(|id| Id::Number(Number::Unsigned(id)));
     let mut out = Vec::new();
-    write(&mut out, &Asked { id, command: kind, order: Order::Ascending }, answer, &settings);
+    write(&mut out, &asked(kind, id), answer, &settings);
     out
+}
+
+/// The same of what came of a command.
+fn told(kind: CommandKind, id: Option<u64>, outcome: &Outcome) -> Vec<u8> {
+    let mut out = Vec::new();
+    write_outcome(&mut out, &asked(kind, id), outcome);
+    out
+}
+
+fn asked(command: CommandKind, id: Option<u64>) -> Asked {
+    Asked { id: id.map(|id| Id::Number(Number::Unsigned(id))), command, order: Order::Ascending }
 }
 
 fn entity(bench: &Bench, number: u64) -> Entity {
@@ -42,7 +52,7 @@ fn entity(bench: &Bench, number: u64) -> Entity {
 
 /// Commands with what the server says to them when all is well.
 fn right(bench: &Bench, id: Option<u64>) -> Vec<(Command, Vec<u8>)> {
-    let outcome = |kind, outcome| served(kind, id, &Answer::Outcome(outcome));
+    let outcome = |kind, outcome| told(kind, id, &outcome);
     let verified = |kind| Outcome::Verified(Verified { verified: true, kind, last_updated: NOON });
     let sequence = Sequence::new(12);
     let changed = |number| (entity(bench, number), sequence);
@@ -72,7 +82,7 @@ fn right(bench: &Bench, id: Option<u64>) -> Vec<(Command, Vec<u8>)> {
         (Command::Verify(Name::Absent(3)), outcome(CommandKind::Verify, Outcome::Refused(Refusal::NotRegistered))),
         (Command::Register(1000), outcome(CommandKind::Register, registered)),
         (Command::Remove(1), outcome(CommandKind::Remove, removed)),
-        (Command::Audit(0), outcome(CommandKind::Audit, Outcome::Audited(page))),
+        (Command::Audit(0), outcome(CommandKind::Audit, Outcome::Audited(Box::new(page)))),
         (Command::Ping, served(CommandKind::Ping, id, &Answer::Pong(NOON))),
         (Command::Bulk { seed: 5 }, served(CommandKind::VerifyMany, id, &Answer::Names(names))),
     ]
