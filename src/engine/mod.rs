@@ -118,6 +118,11 @@ impl<T: Copy> Engine<T> {
         self.table.move_to(page)
     }
 
+    /// Gives the table memory to grow into ([`Current::give_memory`]).
+    pub fn give_table_memory(&mut self, next: Region) {
+        self.table.give_memory(next);
+    }
+
     /// Answers that wait for the disk.
     pub fn pending(&self) -> usize {
         self.pending.len()

@@ -104,6 +104,16 @@ impl Arena {
         self.chunks.bytes()
     }
 
+    /// Whether nobody has given the next chunk.
+    pub(super) fn wants_next(&self) -> bool {
+        self.chunks.wants_next()
+    }
+
+    /// Gives the next chunk.
+    pub(super) fn give_next(&mut self, next: Region) {
+        self.chunks.give_next(next);
+    }
+
     /// Whether a full chunk has not moved to a huge page.
     pub(super) fn may_move(&self) -> bool {
         self.chunks.may_move(self.lens.len().saturating_sub(1))

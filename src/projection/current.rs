@@ -185,6 +185,16 @@ impl Current {
         if self.index.may_move() { self.index.move_one(page) } else { self.arena.move_one(page) }
     }
 
+    /// Whether the table can be given memory to grow into, of which it keeps four MiB at the most.
+    pub fn wants_memory(&self) -> bool {
+        self.index.wants_next() || self.arena.wants_next()
+    }
+
+    /// Gives memory to grow into, where [`wants_memory`](Self::wants_memory) says so. Its bytes MUST be zero.
+    pub fn give_memory(&mut self, next: Region) {
+        if self.arena.wants_next() { self.arena.give_next(next) } else { self.index.give_next(next) }
+    }
+
     /// The start of a walk.
     pub fn walk(&self) -> Walk {
         Walk { here: Place::START, end: self.arena.end() }

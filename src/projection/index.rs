@@ -146,6 +146,16 @@ impl Index {
         self.regions.bytes() + size_of_val(&*self.directory) + size_of_val(&*self.blocks)
     }
 
+    /// Whether nobody has given the next region.
+    pub(super) fn wants_next(&self) -> bool {
+        self.regions.wants_next()
+    }
+
+    /// Gives the next region.
+    pub(super) fn give_next(&mut self, next: Region) {
+        self.regions.give_next(next);
+    }
+
     /// Whether a region that is full of blocks has not moved to a huge page.
     pub(super) fn may_move(&self) -> bool {
         self.regions.may_move(self.blocks.len() / BLOCKS)

@@ -3,7 +3,8 @@
 //! Where a region is a huge page, a processor need not look for each small page of it first: among ten million entities a
 //! lookup takes half as long. But the system takes long to make a huge page, milliseconds where it is the guest of a
 //! machine that has to find the memory. So a table grows in small pages, and what it has filled moves to huge ones that
-//! were made elsewhere.
+//! were made elsewhere. The small ones may have been touched elsewhere too, so that those who fill them need not wait for
+//! the system to clear each.
 //!
 //! May use: the system's mappings. Never: a change of what any code computes.
 
@@ -32,15 +33,26 @@ impl Region {
         }
     }
 
+    /// A region in small pages, all of which have their memory.
+    ///
+    /// # Errors
+    /// When the system has no memory to give, or the process has as many mappings as it may have.
+    pub fn touched() -> io::Result<Region> {
+        Ok(Region::map(Advice::NoHugePage)?.touch())
+    }
+
     /// A region in a huge page, which takes its memory at once; in small ones where the system has no other. Linux puts
     /// mappings of this length where a huge page can be, from version 6.7 on.
     ///
     /// # Errors
     /// When the system has no memory to give, or the process has as many mappings as it may have.
     pub fn huge() -> io::Result<Region> {
-        let mut region = Region::map(Advice::HugePage)?;
-        region.0.iter_mut().step_by(SMALL_BYTES).for_each(|byte| *byte = 0);
-        Ok(region)
+        Ok(Region::map(Advice::HugePage)?.touch())
+    }
+
+    fn touch(mut self) -> Region {
+        self.0.iter_mut().step_by(SMALL_BYTES).for_each(|byte| *byte = 0);
+        self
     }
 
     fn map(advice: Advice) -> io::Result<Region> {
@@ -72,6 +84,8 @@ pub(super) struct Regions {
     regions: Vec<Region>,
     /// So many of the first have moved.
     moved: usize,
+    /// The next one, if somebody has given it.
+    next: Option<Region>,
 }
 
 impl Regions {
@@ -90,12 +104,23 @@ impl Regions {
 
     /// Adds a region, in small pages.
     pub(super) fn grow(&mut self) {
-        self.regions.push(Region::small());
+        let next = self.next.take().unwrap_or_else(Region::small);
+        self.regions.push(next);
+    }
+
+    /// Whether nobody has given the region that will be added next.
+    pub(super) fn wants_next(&self) -> bool {
+        self.next.is_none()
+    }
+
+    /// Gives the region that will be added next. Its bytes MUST be zero.
+    pub(super) fn give_next(&mut self, next: Region) {
+        self.next = Some(next);
     }
 
     /// Bytes of memory, also where nothing was written yet.
     pub(super) fn bytes(&self) -> usize {
-        self.regions.len() * REGION_BYTES
+        (self.regions.len() + usize::from(self.next.is_some())) * REGION_BYTES
     }
 
     /// Whether one of the first `filled` regions has not moved.
@@ -140,6 +165,15 @@ mod tests {
         }
         assert!(!regions.may_move(2));
         assert_eq!(last(regions.get(2).unwrap()), 3);
+        // One that was given is the next.
+        let given = Region::touched().unwrap();
+        let address = given.content::<Bytes>().as_ptr().addr();
+        assert!(regions.wants_next());
+        regions.give_next(given);
+        assert_eq!((regions.wants_next(), regions.bytes()), (false, 4 * REGION_BYTES));
+        regions.grow();
+        assert_eq!(regions.get(3).unwrap().content::<Bytes>().as_ptr().addr(), address);
+        assert_eq!((regions.wants_next(), regions.bytes()), (true, 4 * REGION_BYTES));
         // What is given when all have moved comes back.
         assert!(regions.may_move(3));
         regions.move_one(Region::small());

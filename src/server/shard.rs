@@ -91,7 +91,7 @@ async fn serve(start: CoreStart) -> std::io::Result<StateHash> {
         }
         let more = core.receive_all(ROUNDS_MAX);
         sweeper.sweep(&core, nonces.as_ref(), &accepting);
-        pages.iter_mut().for_each(|pages| pages.move_table(&core));
+        pages.iter_mut().for_each(|pages| pages.look_after_table(&core));
         core.flush();
         if sweeper.is_finished(&core) {
             break;
