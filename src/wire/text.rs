@@ -53,19 +53,8 @@ fn stop_in(lane: [u8; LANE_BYTES]) -> Option<usize> {
 }
 
 /// Writes `value` in decimal.
-pub fn push_unsigned(out: &mut Vec<u8>, mut value: u64) {
-    // The longest u64 has 20 digits.
-    let mut digits = [0_u8; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + u8::try_from(value % 10).unwrap_or(0);
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
+pub fn push_unsigned(out: &mut Vec<u8>, value: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Writes bytes in lower-case hex, without quotes.

@@ -7,7 +7,7 @@
 use crate::types::Principal;
 use crate::wire::flat::{self, Flat};
 use crate::wire::json::{Number, Value};
-use crate::wire::shape::{Found, Shape, Spelled};
+use crate::wire::shape::{Found, Shape, Spelled, VALUES_MAX};
 
 use super::members::{Member, Members};
 use super::message::{self, Message, Rejected};
@@ -118,17 +118,24 @@ impl Alike {
         principal: &Principal,
         settings: &Settings,
     ) -> Option<(usize, Result<Message, Rejected>)> {
+        let mut values = [const { Found { place: 0..0, number: None } }; VALUES_MAX];
+        let end = self.shape.read(bytes, len, |number, found| {
+            if let Some(value) = values.get_mut(number) {
+                *value = found;
+            }
+        })?;
+        // Of all at once: for each text of a few bytes it would take as long.
+        let text = std::str::from_utf8(bytes.get(..end)?).ok()?;
         let mut members = Members::default();
         members.set(Member::Command, Value::Text(&self.command));
-        let (mut attributes, mut is_text) = (0..0, true);
-        let end =
-            self.shape.read(bytes, len, |number, Found { place, number: value }| match self.meanings.get(number) {
-                Some(Meaning::Member(member)) => match (value, bytes.get(place).map(std::str::from_utf8)) {
-                    (Some(value), _) => members.set(*member, Value::Number(Number::Unsigned(value))),
-                    (None, Some(Ok(text))) => members.set(*member, Value::Text(text)),
-                    (None, _) => is_text = false,
-                },
-                Some(Meaning::Attribute { first, last }) => {
+        let mut attributes = 0..0;
+        for (Found { place, number }, meaning) in values.iter().zip(&self.meanings) {
+            match (meaning, number) {
+                (Meaning::Member(member), Some(number)) => {
+                    members.set(*member, Value::Number(Number::Unsigned(*number)));
+                }
+                (Meaning::Member(member), None) => members.set(*member, Value::Text(text.get(place.clone())?)),
+                (Meaning::Attribute { first, last }, _) => {
                     if let Some(before) = first {
                         attributes.start = place.start - before;
                     }
@@ -136,12 +143,12 @@ impl Alike {
                         attributes.end = place.end + behind;
                     }
                 }
-                None => is_text = false,
-            })?;
-        if !attributes.is_empty() {
-            is_text &= members.set_canonical_attributes(bytes.get(attributes)?);
+            }
         }
-        is_text.then(|| (end, message::understand(&members, end, principal, settings)))
+        if !attributes.is_empty() {
+            members.set_canonical_attributes(text.get(attributes)?);
+        }
+        Some((end, message::understand(&members, end, principal, settings)))
     }
 }
 

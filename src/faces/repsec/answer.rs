@@ -148,6 +148,8 @@ fn registered_line(kind: KindCode) -> &'static [u8] {
 const FOUND_BYTES_MAX: usize = 224;
 const NOT_REGISTERED: &[u8] =
     br#""status":404,"message":"The entity is not registered","error":"not_registered","verified":false"#;
+/// Bytes of an answer to a change behind its entity, whose name needs no escape.
+const CHANGED_BYTES_MAX: usize = 112;
 /// What stands before the entity in the answer to a change.
 const REGISTERED_NOW: &[u8] = br#""status":200,"message":"Entity registered successfully","entity":"#;
 const REMOVED_NOW: &[u8] = br#""status":200,"message":"Entity removed successfully","entity":"#;
@@ -257,6 +259,7 @@ impl<'a> Line<'a> {
         sequence: Sequence,
         replayed: bool,
     ) -> Status {
+        self.out.reserve(begin.len() + entity.as_str().len() + CHANGED_BYTES_MAX);
         self.out.extend_from_slice(begin);
         push_string(self.out, entity.as_str());
         if let Some(kind) = kind {
@@ -265,7 +268,8 @@ impl<'a> Line<'a> {
             self.out.extend_from_slice(kind.name().as_bytes());
             self.out.push(b'"');
         }
-        self.number("sequence", sequence.value());
+        self.out.extend_from_slice(b",\"sequence\":");
+        push_unsigned(self.out, sequence.value());
         if replayed {
             self.flag("replayed", true);
         }

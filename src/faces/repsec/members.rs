@@ -88,11 +88,10 @@ impl<'a> Members<'a> {
         self.values[member as usize] = Some(value);
     }
 
-    /// Notes attributes whose text is canonical. Whether it is UTF-8, as it must be.
+    /// Notes attributes whose text is canonical.
     #[inline(always)]
-    pub(super) fn set_canonical_attributes(&mut self, text: &'a [u8]) -> bool {
-        self.canonical_attributes = std::str::from_utf8(text).ok();
-        self.canonical_attributes.is_some()
+    pub(super) fn set_canonical_attributes(&mut self, text: &'a str) {
+        self.canonical_attributes = Some(text);
     }
 
     /// Takes a member of a flat message, if it is known and is not there already, and its text is UTF-8.
@@ -104,13 +103,17 @@ impl<'a> Members<'a> {
         if is_there {
             return false;
         }
-        match value {
-            Flat::Text(text) => {
-                let Ok(text) = std::str::from_utf8(text) else { return false };
-                self.set(member, Value::Text(text));
+        let text = match value {
+            Flat::Text(text) | Flat::Object(text) => std::str::from_utf8(text),
+            Flat::Number(number, _) => {
+                self.set(member, Value::Number(number));
+                return true;
             }
-            Flat::Number(number, _) => self.set(member, Value::Number(number)),
-            Flat::Object(text) => return member == Member::Attributes && self.set_canonical_attributes(text),
+        };
+        match (text, value) {
+            (Ok(text), Flat::Text(_)) => self.set(member, Value::Text(text)),
+            (Ok(text), Flat::Object(_)) if member == Member::Attributes => self.set_canonical_attributes(text),
+            _ => return false,
         }
         true
     }
