@@ -15,12 +15,12 @@ use std::process::{Command, ExitCode};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use repsec::domain::{Asked, Standing};
-use repsec::engine::{Effect, Engine, Input, Sequencer};
+use repsec::domain::{Asked, Event, Outcome, Standing};
+use repsec::engine::{Effects, Engine, Input, Sequencer};
 use repsec::faces::Face as _;
 use repsec::faces::repsec::{Limits, Session, Settings};
 use repsec::projection::{Current, Nonces};
-use repsec::types::{HashKey, Kind, Principal, Sequence, Timestamp};
+use repsec::types::{EntityHash, HashKey, Kind, Principal, Sequence, Timestamp};
 use repsec::wire::json::Parser;
 
 /// The allocator of the program.
@@ -84,8 +84,27 @@ struct Core {
     session: Session,
     engine: Engine<u64>,
     questions: Vec<(u64, Asked)>,
-    effects: Vec<Effect<u64>>,
     out: Vec<u8>,
+}
+
+/// Gives answers to the session, and notes which event was the last to be appended.
+struct Doing<'a> {
+    session: &'a mut Session,
+    appended: u64,
+}
+
+impl Effects<u64> for Doing<'_> {
+    fn append(&mut self, _: EntityHash, event: &Event) {
+        self.appended = event.sequence.value();
+    }
+
+    fn answer(&mut self, tag: u64, outcome: Outcome) {
+        self.session.complete(tag, outcome);
+    }
+
+    fn read(&mut self, _: u64, _: Box<repsec::domain::Command>, _: Sequence) {
+        unreachable!("no workload reads history");
+    }
 }
 
 impl Core {
@@ -110,7 +129,7 @@ impl Core {
         let settings = Arc::new(Settings::new(limits, false, KEY, &[1]));
         let parser = Rc::new(RefCell::new(Parser::new(limits.depth_max)));
         let session = Session::new(settings, Principal::Anonymous, parser);
-        Core { session, engine, questions: Vec::new(), effects: Vec::new(), out: Vec::new() }
+        Core { session, engine, questions: Vec::new(), out: Vec::new() }
     }
 
     /// Answers what is received, as if the disk were done at once.
@@ -120,27 +139,14 @@ impl Core {
         while let Some(step) = self.session.next(NOW) {
             self.questions.push((step.slot, step.asked));
         }
-        self.engine.step_all(NOW, &mut self.questions, &mut self.effects);
-        let appended = self.pass_on().max(ENTITIES);
-        self.engine.step(NOW, Input::Durable(Sequence::new(appended)), &mut self.effects);
-        self.pass_on();
+        let mut doing = Doing { session: &mut self.session, appended: ENTITIES };
+        self.engine.step_all(NOW, &mut self.questions, &mut doing);
+        let appended = Sequence::new(doing.appended);
+        self.engine.step(NOW, Input::Durable(appended), &mut doing);
         while self.session.output_ready() {
             self.session.take_output(&mut self.out);
         }
         self.session.take_records(&mut |record| assert!(record.status > 0));
-    }
-
-    /// Gives answers to the session; says which event was the last to be appended.
-    fn pass_on(&mut self) -> u64 {
-        let mut appended = 0;
-        for effect in self.effects.drain(..) {
-            match effect {
-                Effect::Answer { tag, outcome } => self.session.complete(tag, outcome),
-                Effect::Append { event, .. } => appended = event.sequence.value(),
-                Effect::Read { .. } => unreachable!("no workload reads history"),
-            }
-        }
-        appended
     }
 
     fn check(&self, workload: &str) {

@@ -1,7 +1,7 @@
 //! Floor 3, one shard's brain: inputs in, effects out, nothing done.
 //!
 //! [`Engine::step`] is synchronous. It reads and changes only the shard's own memory (and the two structures that all
-//! shards share, the [`Sequencer`] and the memory of nonces), and says as data what is to be done: append this, answer
+//! shards share, the [`Sequencer`] and the memory of nonces), and tells [`Effects`] what is to be done: append this, answer
 //! that, read history. Time is an input.
 //!
 //! Two rules keep the promises P1 and P2. An event is applied at once, so that the next command sees it; and an answer
@@ -49,34 +49,61 @@ pub enum Input<T> {
     Failed,
 }
 
-/// What is to be done.
+/// Takes what is to be done, in the order in which it is to be done. None of it may ask the engine, which is not done yet.
+pub trait Effects<T> {
+    /// Append this event to the log. The hash is the entity's, for the index.
+    fn append(&mut self, hash: EntityHash, event: &Event);
+
+    /// Give this answer.
+    fn answer(&mut self, tag: T, outcome: Outcome);
+
+    /// Read the history that this command asks for, all of which is durable, and answer. It is AUDIT, VERIFY of a moment in
+    /// the past, or VERIFY of a claim about attributes, which are in the entity's last event. `up_to` is that event when the
+    /// command was decided. What happened later, it does not see: commands take effect in their order, and history is read
+    /// after the command behind this one may have been decided.
+    fn read(&mut self, tag: T, command: Box<Command>, up_to: Sequence);
+}
+
+/// What is to be done, as data, for whoever looks at all of it before it is done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect<T> {
-    /// Append this event to the log.
+    /// [`Effects::append`]
     Append {
-        /// The entity's hash, for the index.
+        /// The entity's hash.
         hash: EntityHash,
         /// What happened.
         event: Event,
     },
-    /// Give this answer.
+    /// [`Effects::answer`]
     Answer {
         /// To whom.
         tag: T,
         /// What.
         outcome: Outcome,
     },
-    /// Read the history that this command asks for, all of which is durable, and answer.
+    /// [`Effects::read`]
     Read {
         /// To whom.
         tag: T,
-        /// The command: AUDIT, VERIFY of a moment in the past, or VERIFY of a claim about attributes, which are in the
-        /// entity's last event.
+        /// What is asked.
         command: Box<Command>,
-        /// The entity's last event when the command was decided. What happened later, it does not see: commands take
-        /// effect in their order, and history is read after the command behind this one may have been decided.
+        /// The last event that it sees.
         up_to: Sequence,
     },
+}
+
+impl<T> Effects<T> for Vec<Effect<T>> {
+    fn append(&mut self, hash: EntityHash, event: &Event) {
+        self.push(Effect::Append { hash, event: event.clone() });
+    }
+
+    fn answer(&mut self, tag: T, outcome: Outcome) {
+        self.push(Effect::Answer { tag, outcome });
+    }
+
+    fn read(&mut self, tag: T, command: Box<Command>, up_to: Sequence) {
+        self.push(Effect::Read { tag, command, up_to });
+    }
 }
 
 /// One shard: its entities and the answers that wait.
@@ -130,7 +157,7 @@ impl<T: Copy> Engine<T> {
 
     /// Takes many questions, in order. The memory that they will need is asked for first, many at a time, so that one
     /// does not wait for it behind the other; the table does the same for many lookups that come together.
-    pub fn step_all(&mut self, now: Timestamp, questions: &mut Vec<(T, Asked)>, effects: &mut Vec<Effect<T>>) {
+    pub fn step_all(&mut self, now: Timestamp, questions: &mut Vec<(T, Asked)>, effects: &mut impl Effects<T>) {
         let mut soon = std::mem::take(&mut self.soon);
         for (_, asked) in questions.iter() {
             match asked {
@@ -163,15 +190,15 @@ impl<T: Copy> Engine<T> {
         self.names = names;
     }
 
-    /// Takes one input and appends what is to be done about it to `effects`, in the order in which it is to be done.
-    pub fn step(&mut self, now: Timestamp, input: Input<T>, effects: &mut Vec<Effect<T>>) {
+    /// Takes one input and tells `effects` what is to be done about it.
+    pub fn step(&mut self, now: Timestamp, input: Input<T>, effects: &mut impl Effects<T>) {
         match input {
             Input::Asked { tag, asked } if self.failed => {
                 let outcome = match asked {
                     Asked::Each(lookups) => failed(Outcome::VerifiedEach(lookups)),
                     Asked::One(_) | Asked::Many(_) => Outcome::Unavailable(Unavailable::Failed),
                 };
-                effects.push(Effect::Answer { tag, outcome });
+                effects.answer(tag, outcome);
             }
             Input::Asked { tag, asked: Asked::One(request) } => {
                 let name = self.name_of_nonce(&request);
@@ -199,7 +226,7 @@ impl<T: Copy> Engine<T> {
         Some(self.nonces.name(request.principal.name(), once.nonce.as_str()))
     }
 
-    fn one(&mut self, now: Timestamp, tag: T, request: Request, nonce: Option<u128>, effects: &mut Vec<Effect<T>>) {
+    fn one(&mut self, now: Timestamp, tag: T, request: Request, nonce: Option<u128>, effects: &mut impl Effects<T>) {
         let what = repeatable(&request.command, self.table.key());
         let subject = request.command.subject();
         let position = self.table.position(subject.hash, subject.entity.as_str());
@@ -278,7 +305,7 @@ impl<T: Copy> Engine<T> {
         position: Position,
         kind: Option<Kind>,
         attributes: Option<Fingerprint>,
-        effects: &mut Vec<Effect<T>>,
+        effects: &mut impl Effects<T>,
     ) {
         let Request { principal, once, command } = request;
         let (Named { hash, entity }, change) = match command {
@@ -292,17 +319,17 @@ impl<T: Copy> Engine<T> {
         };
         let event = Event { sequence, time, principal, once, entity, change };
         self.table.put_at(position, hash, event.entity.as_str(), &apply_known(&event, attributes));
-        let entity = event.entity.clone();
+        effects.append(hash, &event);
+        let entity = event.entity;
         let outcome = match event.change {
             Change::Registered { .. } => Outcome::Registered { entity, sequence, time, replayed: false },
             Change::Removed => Outcome::Removed { entity, sequence, time, replayed: false },
         };
-        effects.push(Effect::Append { hash, event });
         self.answer(tag, sequence, outcome, effects);
     }
 
     /// Lookups of which each has an answer of its own: those that saw what is durable do not wait for the others.
-    fn each(&mut self, tag: T, mut lookups: Box<Lookups>, effects: &mut Vec<Effect<T>>) {
+    fn each(&mut self, tag: T, mut lookups: Box<Lookups>, effects: &mut impl Effects<T>) {
         let saw = self.table.look_up(&mut lookups);
         if saw <= self.durable {
             return self.answer(tag, saw, Outcome::VerifiedEach(lookups), effects);
@@ -314,7 +341,7 @@ impl<T: Copy> Engine<T> {
     }
 
     /// Gives an answer as soon as the event that it depends on is durable.
-    fn answer(&mut self, tag: T, depends_on: Sequence, outcome: Outcome, effects: &mut Vec<Effect<T>>) {
+    fn answer(&mut self, tag: T, depends_on: Sequence, outcome: Outcome, effects: &mut impl Effects<T>) {
         self.pending.push(depends_on, Waiting::Answer { tag, outcome }, self.durable, effects);
     }
 }

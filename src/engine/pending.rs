@@ -6,21 +6,22 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use crate::domain::{Command, Outcome, Unavailable};
 use crate::types::Sequence;
 
-use super::{Effect, failed};
+use super::{Effects, failed};
 
-/// What waits. Thousands do at a time, and an effect has room for an event, which never waits.
+/// What waits. Thousands do at a time.
 pub(super) enum Waiting<T> {
-    /// [`Effect::Answer`]
+    /// [`Effects::answer`]
     Answer { tag: T, outcome: Outcome },
-    /// [`Effect::Read`]
+    /// [`Effects::read`]
     Read { tag: T, command: Box<Command>, up_to: Sequence },
 }
 
-impl<T> From<Waiting<T>> for Effect<T> {
-    fn from(waiting: Waiting<T>) -> Effect<T> {
-        match waiting {
-            Waiting::Answer { tag, outcome } => Effect::Answer { tag, outcome },
-            Waiting::Read { tag, command, up_to } => Effect::Read { tag, command, up_to },
+impl<T> Waiting<T> {
+    /// Waits no more.
+    fn pass_on(self, effects: &mut impl Effects<T>) {
+        match self {
+            Waiting::Answer { tag, outcome } => effects.answer(tag, outcome),
+            Waiting::Read { tag, command, up_to } => effects.read(tag, command, up_to),
         }
     }
 }
@@ -51,10 +52,15 @@ impl<T> Pending<T> {
     }
 
     /// Passes it on at once if its event is durable, or keeps it.
-    pub(super) fn push(&mut self, event: Sequence, waiting: Waiting<T>, durable: Sequence, out: &mut Vec<Effect<T>>) {
+    pub(super) fn push(
+        &mut self,
+        event: Sequence,
+        waiting: Waiting<T>,
+        durable: Sequence,
+        effects: &mut impl Effects<T>,
+    ) {
         if event <= durable {
-            out.push(waiting.into());
-            return;
+            return waiting.pass_on(effects);
         }
         let place = (event, self.arrived);
         self.arrived += 1;
@@ -67,9 +73,9 @@ impl<T> Pending<T> {
     }
 
     /// Passes on all whose events are durable now.
-    pub(super) fn release(&mut self, durable: Sequence, out: &mut Vec<Effect<T>>) {
+    pub(super) fn release(&mut self, durable: Sequence, effects: &mut impl Effects<T>) {
         while let Some(waiting) = self.pop(durable) {
-            out.push(waiting.into());
+            waiting.pass_on(effects);
         }
     }
 
@@ -93,19 +99,20 @@ impl<T> Pending<T> {
     }
 
     /// Ends all that waits: its events will never be durable.
-    pub(super) fn fail(&mut self, out: &mut Vec<Effect<T>>) {
+    pub(super) fn fail(&mut self, effects: &mut impl Effects<T>) {
         while let Some(waiting) = self.pop(Sequence::new(u64::MAX)) {
             let (tag, outcome) = match waiting {
                 Waiting::Answer { tag, outcome } => (tag, failed(outcome)),
                 Waiting::Read { tag, .. } => (tag, Outcome::Unavailable(Unavailable::Failed)),
             };
-            out.push(Effect::Answer { tag, outcome });
+            effects.answer(tag, outcome);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Effect;
     use super::*;
     use proptest::prelude::*;
 

@@ -174,18 +174,16 @@ pub(super) async fn read(core: Rc<Core>, connection: Rc<Connection>, tls: Rc<Ref
             // must not take effect: nobody would be answered.
             break;
         }
-        let (done, outcome) = {
-            let mut session = connection.session.borrow_mut();
+        connection.written.take();
+        let (done, outcome) = core.take_in(&connection, |session| {
             tls.borrow_mut()
                 .receive(buffer.get_mut(..filled).unwrap_or_default(), &mut |plaintext| session.receive(plaintext))
-        };
+        });
         buffer.copy_within(done..filled, 0);
         filled -= done;
         if let Err(error) = &outcome {
             tracing::debug!(%error, "a peer broke TLS");
         }
-        connection.written.take();
-        core.pump(&connection);
         note_started(&connection, &tls, filled, connection.heard.get());
         if outcome.is_err() || tls.borrow().peer_closed() {
             break;

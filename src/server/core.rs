@@ -10,13 +10,13 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::domain::{Asked, Command, Outcome, Unavailable};
-use crate::engine::{Effect, Engine, Input};
+use crate::domain::{Asked, Command, Event, Outcome, Unavailable};
+use crate::engine::{Effects, Engine, Input};
 use crate::faces::repsec::{self, Session};
 use crate::faces::{Face, Record};
 use crate::log::{AccessBlock, Append, Encoded, Lane, NotSent, ReaderPool};
 use crate::runtime::{Inbox, Notify};
-use crate::types::{Principal, Sequence, Timestamp};
+use crate::types::{EntityHash, Principal, Sequence, Timestamp};
 use crate::wire::json::Parser;
 
 use super::buffers::Buffers;
@@ -72,9 +72,38 @@ pub(super) struct Core {
     outboxes: RefCell<Vec<Outbox>>,
     /// What the log has still to be given, in order.
     appends: RefCell<VecDeque<Append>>,
-    effects: Cell<Vec<Effect<Tag>>>,
+    /// For what is received, which most sessions have worked off when the next one receives something.
+    received: RefCell<Vec<u8>>,
     /// For answers on their way to the socket.
     pub(super) buffers: Buffers,
+}
+
+/// Does what the engine of a core says while it says it: so a thousand answers need no room before they are given.
+struct Doing<'a> {
+    core: &'a Core,
+    /// How many events there may be.
+    events_max: usize,
+    events: Encoded,
+    /// What is done when the engine is done: reading begins with a look at it.
+    reads: Vec<(Tag, Box<Command>, Sequence)>,
+}
+
+impl Effects<Tag> for Doing<'_> {
+    fn append(&mut self, hash: EntityHash, event: &Event) {
+        if self.events.is_empty() {
+            self.events = self.core.begin_events();
+            self.events.reserve(self.events_max);
+        }
+        self.events.push(hash, event);
+    }
+
+    fn answer(&mut self, tag: Tag, outcome: Outcome) {
+        self.core.answer(tag, outcome);
+    }
+
+    fn read(&mut self, tag: Tag, command: Box<Command>, up_to: Sequence) {
+        self.reads.push((tag, command, up_to));
+    }
 }
 
 /// What one core has still to send to another.
@@ -116,7 +145,7 @@ impl Core {
             gathered: Notify::default(),
             outboxes: RefCell::new((0..cores).map(|_| Outbox::default()).collect()),
             appends: RefCell::default(),
-            effects: Cell::default(),
+            received: RefCell::default(),
             buffers: Buffers::default(),
         }
     }
@@ -172,30 +201,24 @@ impl Core {
 
     /// Has the engine of this core decide questions, and does what it says.
     fn decide(&self, now: Timestamp, questions: &mut Vec<(Tag, Asked)>) {
-        self.with_engine(|engine, effects| engine.step_all(now, questions, effects));
+        self.with_engine(questions.len(), |engine, doing| engine.step_all(now, questions, doing));
     }
 
     /// Takes one step of this core's engine, and does what it says.
     fn step(&self, now: Timestamp, input: Input<Tag>) {
-        self.with_engine(|engine, effects| engine.step(now, input, effects));
+        self.with_engine(1, |engine, doing| engine.step(now, input, doing));
     }
 
-    fn with_engine(&self, work: impl FnOnce(&mut Engine<Tag>, &mut Vec<Effect<Tag>>)) {
-        let mut effects = self.effects.take();
+    /// Has the engine work, which may bring so many events.
+    fn with_engine(&self, events_max: usize, work: impl FnOnce(&mut Engine<Tag>, &mut Doing<'_>)) {
+        let mut doing = Doing { core: self, events_max, events: Encoded::default(), reads: Vec::new() };
         if let Some(brain) = self.brain.borrow_mut().as_mut() {
-            work(&mut brain.engine, &mut effects);
+            work(&mut brain.engine, &mut doing);
         }
-        let appended = effects.iter().filter(|effect| matches!(effect, Effect::Append { .. })).count();
-        let mut events = if appended > 0 { self.begin_events() } else { Encoded::default() };
-        events.reserve(appended);
-        for effect in effects.drain(..) {
-            match effect {
-                Effect::Append { hash, event } => events.push(hash, &event),
-                Effect::Answer { tag, outcome } => self.answer(tag, outcome),
-                Effect::Read { tag, command, up_to } => self.read_history(tag, *command, up_to),
-            }
+        let Doing { events, reads, .. } = doing;
+        for (tag, command, up_to) in reads {
+            self.read_history(tag, *command, up_to);
         }
-        self.effects.set(effects);
         if !events.is_empty() {
             self.append(Append::Events(events));
         }
@@ -245,6 +268,18 @@ impl Core {
 
     fn connection(&self, number: u64) -> Option<Rc<Connection>> {
         self.connections.borrow().get(&number).cloned()
+    }
+
+    /// Has a connection's session take what was received, and asks what it asks, as [`pump`](Self::pump) does.
+    pub(super) fn take_in<R>(&self, connection: &Rc<Connection>, receive: impl FnOnce(&mut Session) -> R) -> R {
+        let outcome = {
+            let mut session = connection.session.borrow_mut();
+            session.borrow_memory(&mut self.received.borrow_mut());
+            receive(&mut session)
+        };
+        self.pump(connection);
+        connection.session.borrow_mut().return_memory(&mut self.received.borrow_mut());
+        outcome
     }
 
     /// Takes the answers that can be written, in order, and notes them in the access journal.

@@ -263,9 +263,8 @@ impl SteppedCores {
     /// answered, or if it is `patient`, does not.
     pub fn read(&self, connection: &mut SteppedConnection, bytes: &[u8], patient: bool) {
         let SteppedConnection { core, connection, awaits_writer, .. } = connection;
-        connection.session.borrow_mut().receive(bytes);
         connection.written.take();
-        self.cores[*core].core.pump(connection);
+        self.cores[*core].core.take_in(connection, |session| session.receive(bytes));
         *awaits_writer = patient;
     }
 

@@ -119,6 +119,17 @@ impl Session {
         }
     }
 
+    /// Takes memory for what is received that is lent, unless the session has its own.
+    pub fn borrow_memory(&mut self, lent: &mut Vec<u8>) {
+        self.inbound.borrow_memory(lent);
+    }
+
+    /// Gives that memory back if nothing received is left, so that the next session finds it in the nearest caches.
+    pub fn return_memory(&mut self, lent: &mut Vec<u8>) {
+        self.forget_consumed();
+        self.inbound.return_memory(lent);
+    }
+
     /// The next command that is no lookup. Lookups before it gather in the run, which goes first.
     fn advance(&mut self, now: Timestamp) -> Option<Step> {
         while !self.closing && !self.is_full() {
@@ -146,9 +157,7 @@ impl Session {
                     self.reject_bytes(message::too_large(self.settings.limits.bulk_message_bytes_max));
                 }
                 Scan::NeedMore => {
-                    let unneeded = self.scanner.consumed();
-                    self.inbound.forget(unneeded);
-                    self.scanner.forget(unneeded);
+                    self.forget_consumed();
                     return None;
                 }
             }
@@ -157,6 +166,12 @@ impl Session {
             self.inbound = Inbound::default();
         }
         None
+    }
+
+    fn forget_consumed(&mut self) {
+        let unneeded = self.scanner.consumed();
+        self.inbound.forget(unneeded);
+        self.scanner.forget(unneeded);
     }
 
     /// Reads one message if it is like the last VERIFY of one entity, as most are, and adds it to the run. `None` when it

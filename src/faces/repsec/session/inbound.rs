@@ -10,6 +10,8 @@ use crate::wire::json::PADDING_BYTES;
 const ROOM_BYTES_MIN: usize = 2 * 1024;
 /// What an idle session keeps.
 const KEPT_BYTES: usize = 8 * 1024;
+/// What is lent to the next session at the most: room for what is received at once.
+const LENT_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes from the peer that are not yet worked off.
 #[derive(Debug, Default)]
@@ -70,6 +72,23 @@ impl Inbound {
         self.begin = (self.begin + count).min(self.end);
     }
 
+    /// Takes memory that is lent, unless it has its own.
+    pub(super) fn borrow_memory(&mut self, lent: &mut Vec<u8>) {
+        if self.memory.is_empty() {
+            std::mem::swap(&mut self.memory, lent);
+        }
+    }
+
+    /// Gives its memory, if no byte is in it, to where it may be lent from, in place of less.
+    pub(super) fn return_memory(&mut self, lent: &mut Vec<u8>) {
+        if self.begin == self.end {
+            let memory = std::mem::take(self).memory;
+            if (lent.len() + 1..=LENT_BYTES_MAX).contains(&memory.len()) {
+                *lent = memory;
+            }
+        }
+    }
+
     /// Gives back what an idle connection does not need.
     pub(super) fn release_memory(&mut self) {
         if self.begin == self.end && self.memory.len() > KEPT_BYTES {
@@ -111,6 +130,32 @@ mod tests {
             }
         }
 
+        /// However two of them lend each other memory, each is the queue that it would be alone; and what is empty has none.
+        #[test]
+        fn memory_that_is_lent_changes_nothing(steps in proptest::collection::vec((any::<bool>(), 0..9000_usize, 0..9000_usize), 1..60)) {
+            let (mut both, mut lent, mut next) = ([Inbound::default(), Inbound::default()], Vec::new(), 0_u8);
+            let mut expected = [Vec::new(), Vec::new()];
+            for (second, put, take) in steps {
+                let (inbound, expected) = (&mut both[usize::from(second)], &mut expected[usize::from(second)]);
+                inbound.borrow_memory(&mut lent);
+                let room = inbound.room_mut();
+                let put = put.min(room.len());
+                for byte in &mut room[..put] {
+                    next = next.wrapping_mul(31).wrapping_add(7);
+                    *byte = next;
+                    expected.push(next);
+                }
+                inbound.commit(put);
+                let take = take.min(expected.len());
+                inbound.forget(take);
+                expected.drain(..take);
+                inbound.return_memory(&mut lent);
+                prop_assert_eq!(inbound.bytes(), &*expected);
+                prop_assert_eq!(inbound.memory.is_empty(), expected.is_empty());
+                prop_assert!(inbound.memory.is_empty() || inbound.padded_mut(0).len() >= expected.len() + PADDING_BYTES);
+            }
+        }
+
         /// What is worked off at once never makes the buffer grow.
         #[test]
         fn a_stream_that_is_worked_off_needs_little(sizes in proptest::collection::vec(1..2048_usize, 1..200)) {
@@ -124,5 +169,17 @@ mod tests {
             }
             prop_assert!(inbound.memory.len() <= 4 * ROOM_BYTES_MIN);
         }
+    }
+
+    #[test]
+    fn no_more_is_lent_than_is_received_at_once() {
+        let (mut inbound, mut lent) = (Inbound::default(), Vec::new());
+        while inbound.memory.len() <= LENT_BYTES_MAX {
+            let room = inbound.room_mut().len();
+            inbound.commit(room);
+        }
+        inbound.forget(usize::MAX / 2);
+        inbound.return_memory(&mut lent);
+        assert_eq!((inbound.memory.len(), lent.len()), (0, 0));
     }
 }

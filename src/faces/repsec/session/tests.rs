@@ -74,15 +74,20 @@ struct Heard {
 }
 
 /// Holds a conversation: the stream in pieces of these lengths, and each pending answer completed when its number in
-/// `patience` (repeated) has counted down, so that answers come in any order.
+/// `patience` (repeated) has counted down, so that answers come in any order. A session that takes it in pieces is lent
+/// memory in which another one has left the same messages.
 fn converse(mut session: Session, stream: &[u8], pieces: &[usize], patience: &[usize]) -> Heard {
     let (mut out, mut records) = (Vec::new(), Vec::new());
     let mut pending: Vec<(usize, u64, Outcome)> = Vec::new();
     let mut patience = patience.iter().cycle();
+    let left_bytes = if pieces == [usize::MAX] { 0 } else { 5_000 };
+    let left: Vec<u8> = stream.iter().copied().cycle().take(left_bytes).collect();
     let mut pieces = pieces.iter().cycle();
     let mut rest = stream;
     loop {
         let mut progress = false;
+        let mut lent = left.clone();
+        session.borrow_memory(&mut lent);
         if session.wants_input() && !rest.is_empty() {
             let (now, later) = rest.split_at((*pieces.next().unwrap()).clamp(1, rest.len()));
             session.receive(now);
@@ -93,6 +98,7 @@ fn converse(mut session: Session, stream: &[u8], pieces: &[usize], patience: &[u
             assert!(session.outstanding() <= OUTSTANDING_COMMANDS_MAX);
             pending.extend(outcomes(&asked).into_iter().map(|outcome| (*patience.next().unwrap(), slot, outcome)));
         }
+        session.return_memory(&mut lent);
         progress |= !pending.is_empty();
         for (left, ..) in &mut pending {
             *left = left.saturating_sub(1);
