@@ -119,12 +119,13 @@ impl Session {
         }
     }
 
-    /// Takes memory for what is received that is lent, unless the session has its own.
+    /// Takes memory for what is received that is lent, unless much of a message waits already.
     pub fn borrow_memory(&mut self, lent: &mut Vec<u8>) {
         self.inbound.borrow_memory(lent);
     }
 
-    /// Gives that memory back if nothing received is left, so that the next session finds it in the nearest caches.
+    /// Gives that memory back, so that the next session finds it in the nearest caches; what is left of a message keeps as
+    /// much as it needs.
     pub fn return_memory(&mut self, lent: &mut Vec<u8>) {
         self.forget_consumed();
         self.inbound.return_memory(lent);

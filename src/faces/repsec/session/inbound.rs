@@ -12,6 +12,9 @@ const ROOM_BYTES_MIN: usize = 2 * 1024;
 const KEPT_BYTES: usize = 8 * 1024;
 /// What is lent to the next session at the most: room for what is received at once.
 const LENT_BYTES_MAX: usize = 256 * 1024;
+/// Bytes that wait at the most when they move into memory that is lent: a message or two of the usual length. More would
+/// move with each read, however few bytes it brings.
+const MOVED_BYTES_MAX: usize = 2 * 1024;
 
 /// Bytes from the peer that are not yet worked off.
 #[derive(Debug, Default)]
@@ -20,6 +23,8 @@ pub(super) struct Inbound {
     memory: Vec<u8>,
     begin: usize,
     end: usize,
+    /// Whether the memory is lent.
+    is_lent: bool,
 }
 
 impl Inbound {
@@ -72,21 +77,38 @@ impl Inbound {
         self.begin = (self.begin + count).min(self.end);
     }
 
-    /// Takes memory that is lent, unless it has its own.
+    /// Takes memory that is lent, where that is more than its own. The few bytes that wait move along.
     pub(super) fn borrow_memory(&mut self, lent: &mut Vec<u8>) {
-        if self.memory.is_empty() {
-            std::mem::swap(&mut self.memory, lent);
+        if self.bytes().len() <= MOVED_BYTES_MAX && lent.len() > self.memory.len() {
+            self.move_to(std::mem::take(lent));
+            self.is_lent = true;
         }
     }
 
-    /// Gives its memory, if no byte is in it, to where it may be lent from, in place of less.
+    /// Gives memory that is lent, or in which no byte waits, to where it may be lent from, in place of less. Bytes that
+    /// wait move into memory of their own, which is as long as they need: so a peer that does not end its message holds no
+    /// more than it has sent.
     pub(super) fn return_memory(&mut self, lent: &mut Vec<u8>) {
-        if self.begin == self.end {
-            let memory = std::mem::take(self).memory;
-            if (lent.len() + 1..=LENT_BYTES_MAX).contains(&memory.len()) {
-                *lent = memory;
-            }
+        let waiting = self.bytes().len();
+        if !std::mem::take(&mut self.is_lent) && waiting > 0 {
+            return;
         }
+        let own = if waiting == 0 { Vec::new() } else { vec![0; waiting + PADDING_BYTES] };
+        let memory = self.move_to(own);
+        if (lent.len() + 1..=LENT_BYTES_MAX).contains(&memory.len()) {
+            *lent = memory;
+        }
+    }
+
+    /// Moves the bytes that wait into other memory, which MUST have room for them and for the padding, and returns what
+    /// they leave.
+    fn move_to(&mut self, mut memory: Vec<u8>) -> Vec<u8> {
+        let waiting = self.bytes().len();
+        if let Some(to) = memory.get_mut(..waiting) {
+            to.copy_from_slice(self.bytes());
+        }
+        (self.begin, self.end) = (0, waiting);
+        std::mem::replace(&mut self.memory, memory)
     }
 
     /// Gives back what an idle connection does not need.
@@ -168,6 +190,25 @@ mod tests {
                 inbound.forget(left.saturating_sub(100));
             }
             prop_assert!(inbound.memory.len() <= 4 * ROOM_BYTES_MIN);
+        }
+    }
+
+    #[test]
+    fn a_message_without_an_end_holds_no_more_than_its_bytes() {
+        for waiting in [10, MOVED_BYTES_MAX, MOVED_BYTES_MAX + 1, 50_000] {
+            let (mut inbound, mut lent) = (Inbound::default(), vec![7; LENT_BYTES_MAX]);
+            inbound.borrow_memory(&mut lent);
+            inbound.room_mut()[..waiting].fill(1);
+            inbound.commit(waiting);
+            inbound.return_memory(&mut lent);
+            assert_eq!((inbound.memory.len(), lent.len()), (waiting + PADDING_BYTES, LENT_BYTES_MAX));
+            // What is much does not move with each read.
+            inbound.borrow_memory(&mut lent);
+            assert_eq!(lent.is_empty(), waiting <= MOVED_BYTES_MAX);
+            inbound.room_mut()[..1].fill(1);
+            inbound.commit(1);
+            inbound.return_memory(&mut lent);
+            assert_eq!((inbound.bytes(), lent.len()), (&*vec![1; waiting + 1], LENT_BYTES_MAX));
         }
     }
 
