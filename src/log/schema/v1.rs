@@ -80,11 +80,9 @@ pub(super) fn encode(event: &Event, into: &mut Vec<u8>) -> Result<(), Malformed>
             made_ms: event.once.as_ref().map_or(0, |once| once.made.unix_ms()),
         },
     };
-    // The serializer wants to own its writer, so the buffer is lent to it and taken back.
-    let buffer = std::mem::take(into);
-    *into = rkyv::api::high::to_bytes_in::<_, Failure>(&stored, buffer)
-        .map_err(|_| Malformed("an event could not be encoded"))?;
-    Ok(())
+    // No part of it wants more of a serializer than that it writes: no arena, and no memory of what is shared.
+    let written = rkyv::api::serialize_using::<_, Failure>(&stored, into);
+    written.map(|_| ()).map_err(|_| Malformed("an event could not be encoded"))
 }
 
 /// Reads an event where it stands.
