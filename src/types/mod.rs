@@ -18,4 +18,4 @@ pub use hash::{EntityHash, Fingerprint, HashKey};
 pub use nonce::{Nonce, Once};
 pub use principal::Principal;
 pub use sequence::Sequence;
-pub use time::Timestamp;
+pub use time::{RFC3339_BYTES_MAX, Timestamp};

@@ -25,6 +25,14 @@ impl Principal {
         }
     }
 
+    /// The name under which answers tell this principal.
+    pub fn shown(&self) -> &str {
+        match self {
+            Principal::Anonymous => "anonymous",
+            Principal::Named(name) => name,
+        }
+    }
+
     /// The principal that [`Principal::name`] came from.
     pub fn from_name(name: &str) -> Principal {
         if name.is_empty() { Principal::Anonymous } else { Principal::Named(Arc::from(name)) }
@@ -33,9 +41,6 @@ impl Principal {
 
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Principal::Anonymous => f.write_str("anonymous"),
-            Principal::Named(name) => f.write_str(name),
-        }
+        f.write_str(self.shown())
     }
 }

@@ -6,6 +6,9 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Timestamp(u64);
 
+/// Bytes of a time in RFC 3339 with milliseconds.
+pub const RFC3339_BYTES_MAX: usize = 24;
+
 /// 9999-12-30T21:59:59.999Z: a time that RFC 3339 can write with any offset, as the library's times end there.
 const UNIX_MS_MAX: u64 = 253_402_207_199_999;
 
@@ -57,6 +60,26 @@ impl Timestamp {
         [c, e, d, y, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', i0, i1, b':', s0, s1, b'Z']
     }
 
+    /// Writes the time as RFC 3339 in UTC into `room`, with milliseconds only where there are any, and gives what was
+    /// written.
+    pub fn rfc3339(self, room: &mut [u8; RFC3339_BYTES_MAX]) -> &[u8] {
+        let whole = self.rfc3339_s();
+        #[allow(clippy::cast_possible_truncation, reason = "below 1,000")]
+        let ms = (self.0 % 1000) as u32;
+        if ms == 0 {
+            let (room, _) = room.split_at_mut(whole.len());
+            room.copy_from_slice(&whole);
+            return room;
+        }
+        let [.., hundreds] = pair(ms / 100);
+        let [tens, ones] = pair(ms % 100);
+        let [seconds @ .., _] = whole;
+        let (front, behind) = room.split_at_mut(seconds.len());
+        front.copy_from_slice(&seconds);
+        behind.copy_from_slice(&[b'.', hundreds, tens, ones, b'Z']);
+        room
+    }
+
     /// Whole days since the epoch, and the seconds of the day.
     #[allow(clippy::cast_possible_truncation, reason = "there are fewer than three million days until the year 9999")]
     const fn days_and_seconds(self) -> (u32, u32) {
@@ -105,12 +128,7 @@ const fn civil_from_days(days: u32) -> (u32, u32, u32) {
 /// RFC 3339 in UTC, with milliseconds only where there are any.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = self.rfc3339_s();
-        let whole = std::str::from_utf8(&whole).unwrap_or_default();
-        match self.0 % 1000 {
-            0 => f.write_str(whole),
-            ms => write!(f, "{}.{ms:03}Z", whole.trim_end_matches('Z')),
-        }
+        f.write_str(std::str::from_utf8(self.rfc3339(&mut [0; RFC3339_BYTES_MAX])).unwrap_or_default())
     }
 }
 
@@ -121,9 +139,12 @@ mod tests {
     #[test]
     fn every_day_agrees_with_the_library() {
         for day in 0..=(UNIX_MS_MAX / 86_400_000) {
-            let ours = Timestamp::from_unix_ms(day * 86_400_000 + 45_296_000);
+            // With every number of milliseconds, none among them.
+            let ours = Timestamp::from_unix_ms(day * 86_400_000 + 45_296_000 + day % 1000);
             let theirs = jiff::Timestamp::from_millisecond(i64::try_from(ours.unix_ms()).unwrap()).unwrap();
-            assert_eq!(ours.to_string(), theirs.to_string());
+            let text = ours.to_string();
+            assert_eq!(text.parse::<jiff::Timestamp>().unwrap(), theirs);
+            assert_eq!(text.len(), if day.is_multiple_of(1000) { 20 } else { RFC3339_BYTES_MAX }, "{text}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::domain::{Change, Event, Found, HistoryPage, Order, Outcome, Refusal};
 use crate::types::attributes::object_text;
-use crate::types::{Entity, Kind, KindCode, Sequence, Timestamp};
+use crate::types::{Entity, Kind, KindCode, RFC3339_BYTES_MAX, Sequence, Timestamp};
 use crate::wire::text::{push_string, push_unsigned};
 
 use super::bulk::{NameResult, RESULT_BYTES};
@@ -106,11 +106,13 @@ pub fn estimated_bytes(answer: &Answer) -> usize {
 /// The same of the answer that tells what came of a command.
 pub fn estimated_bytes_of(outcome: &Outcome) -> usize {
     match outcome {
-        Outcome::Audited(page) => {
-            SHORT + page.events.iter().map(|event| SHORT + stored_text(event).len()).sum::<usize>()
-        }
+        Outcome::Audited(page) => page_bytes(page),
         _ => SHORT,
     }
+}
+
+fn page_bytes(page: &HistoryPage) -> usize {
+    SHORT + page.events.iter().map(|event| SHORT + stored_text(event).len()).sum::<usize>()
 }
 
 fn stored_text(event: &Event) -> &str {
@@ -348,6 +350,7 @@ impl<'a> Line<'a> {
     }
 
     fn audited(&mut self, page: &HistoryPage, order: Order) -> Status {
+        self.out.reserve(page_bytes(page));
         self.status(Status::Ok, "History of the entity");
         self.text("entity", page.entity.as_str());
         self.name("events");
@@ -368,24 +371,26 @@ impl<'a> Line<'a> {
     fn event(&mut self, event: &Event) {
         self.out.extend_from_slice(b"{\"sequence\":");
         push_unsigned(self.out, event.sequence.value());
-        self.text("time", &event.time.to_string());
+        self.out.extend_from_slice(b",\"time\":\"");
+        self.out.extend_from_slice(event.time.rfc3339(&mut [0; RFC3339_BYTES_MAX]));
         match &event.change {
             Change::Registered { attributes } => {
-                self.text("event", "registered");
-                self.text("actor", &event.principal.to_string());
-                self.out.extend_from_slice(b",\"detail\":{\"type\":");
-                push_string(self.out, event.entity.kind().name());
-                self.name("attributes");
+                self.out.extend_from_slice(br#"","event":"registered","actor":"#);
+                push_string(self.out, event.principal.shown());
+                // The names of kinds need no escape.
+                self.out.extend_from_slice(br#","detail":{"type":""#);
+                self.out.extend_from_slice(event.entity.kind().name().as_bytes());
+                self.out.extend_from_slice(br#"","attributes":"#);
                 // Canonical text is JSON without a line end.
                 self.out.extend_from_slice(object_text(attributes.as_str()).as_bytes());
-                self.out.push(b'}');
+                self.out.extend_from_slice(b"}}");
             }
             Change::Removed => {
-                self.text("event", "removed");
-                self.text("actor", &event.principal.to_string());
+                self.out.extend_from_slice(br#"","event":"removed","actor":"#);
+                push_string(self.out, event.principal.shown());
+                self.out.push(b'}');
             }
         }
-        self.out.push(b'}');
     }
 }
 
