@@ -27,6 +27,7 @@ macro_rules! battery {
 
 battery! {
     values_are_replaced_and_ranges_deleted
+    many_keys_are_read_in_their_order
     ranges_are_scanned_both_ways
     what_was_taken_in_is_there_until_it_is_dropped
     a_visitor_may_read_and_stop
@@ -62,6 +63,36 @@ fn values_are_replaced_and_ranges_deleted(store: &Store) {
     assert_eq!(store.read(Area::State, b"a", <[u8]>::to_vec), Ok(Some(b"new".to_vec())));
     assert_eq!(store.read(Area::State, b"b", <[u8]>::to_vec), Ok(None));
     assert!(store.size_bytes(Area::State).unwrap() > 0);
+}
+
+fn many_keys_are_read_in_their_order(store: &Store) {
+    let key = |number: u64| number.to_be_bytes();
+    for area in [Area::Log, Area::Meta] {
+        let long: Vec<Vec<u8>> = (0..6_u8).map(|number| vec![number; 40 * usize::from(number)]).collect();
+        let keys: Vec<[u8; 8]> = (0..6).map(key).collect();
+        let pairs: Vec<(&[u8], &[u8])> = keys.iter().zip(&long).map(|(key, value)| (&key[..], &value[..])).collect();
+        put(store, area, &pairs);
+        let shown_of = |numbers: &[u64]| {
+            let keys: Vec<[u8; 8]> = numbers.iter().map(|number| key(*number)).collect();
+            let mut shown = Vec::new();
+            let count = store.read_all(area, &keys, |number, value| {
+                assert_eq!(number, shown.len());
+                shown.push(value.to_vec());
+                Ok(())
+            });
+            assert_eq!(count, Ok(shown.len()));
+            shown
+        };
+        for numbers in [&[][..], &[3], &[0, 1, 2, 3, 4, 5], &[5, 3, 1], &[2, 2, 4]] {
+            let expected: Vec<Vec<u8>> =
+                numbers.iter().map(|number| long[usize::try_from(*number).unwrap()].clone()).collect();
+            assert_eq!(shown_of(numbers), expected, "{numbers:?}");
+        }
+        // What stands behind one that is missing is of no use.
+        assert_eq!(shown_of(&[1, 2, 77, 3]), &long[1..3]);
+        let refused = store.read_all(area, &[key(0), key(1)], |_, _| Err(super::LogError::Failed));
+        assert_eq!(refused, Err(super::LogError::Failed));
+    }
 }
 
 fn ranges_are_scanned_both_ways(store: &Store) {

@@ -15,6 +15,10 @@ use super::key::log_key;
 use super::writes::{Area, Scan};
 use super::{LogError, Store};
 
+/// Batches that are fetched together: so many that they share what looking for one costs, and few enough to be held in
+/// memory until they are read.
+const BATCHES_TOGETHER: usize = 32;
+
 /// A reader of histories. Clones are cheap.
 #[derive(Clone)]
 pub struct History {
@@ -113,13 +117,11 @@ impl History {
         loop {
             let wanted = count - events.len();
             let entries = self.entries(range, wanted)?;
-            for neighbours in entries.chunk_by(|a, b| a.first == b.first) {
-                self.read(neighbours, &mut |event| {
-                    if event.entity.as_str() == subject.entity.as_str() {
-                        events.push(event);
-                    }
-                })?;
-            }
+            self.read(&entries, &mut |event| {
+                if event.entity.as_str() == subject.entity.as_str() {
+                    events.push(event);
+                }
+            })?;
             let Some(last) = entries.last().filter(|_| entries.len() == wanted && events.len() < count) else {
                 return Ok(events);
             };
@@ -140,20 +142,28 @@ impl History {
         self.store.indexed(&wanted)?.iter().map(read_entry).collect()
     }
 
-    /// Reads events of one batch, which is fetched and checked once.
+    /// Reads events, those of one batch behind each other. Each batch is fetched and checked once, some at a time.
     fn read(&self, entries: &[Entry], visit: &mut dyn FnMut(Event)) -> Result<(), LogError> {
-        let Some(Entry { first, .. }) = entries.first() else { return Ok(()) };
         let corrupt = |sequence: Sequence, why| LogError::corrupt(sequence, "a batch", why);
-        let found = self.store.read(Area::Log, &log_key(*first), |value| {
-            let batch = Batch::read(value).map_err(|why| corrupt(*first, why))?;
-            entries.iter().try_for_each(|entry| {
-                visit(batch.event(entry.sequence).map_err(|why| corrupt(entry.sequence, why))?);
-                Ok(())
-            })
-        })?;
-        found.unwrap_or_else(|| {
-            Err(LogError::corrupt(*first, "the log", Malformed("a batch that the index names is missing")))
-        })
+        let batches: Vec<&[Entry]> = entries.chunk_by(|a, b| a.first == b.first).collect();
+        for some in batches.chunks(BATCHES_TOGETHER) {
+            let firsts: Vec<Sequence> =
+                some.iter().filter_map(|batch| batch.first()).map(|entry| entry.first).collect();
+            let keys: Vec<[u8; 8]> = firsts.iter().map(|first| log_key(*first)).collect();
+            let shown = self.store.read_all(Area::Log, &keys, |number, value| {
+                let (Some(first), Some(entries)) = (firsts.get(number), some.get(number)) else { return Ok(()) };
+                let batch = Batch::read(value).map_err(|why| corrupt(*first, why))?;
+                entries.iter().try_for_each(|entry| {
+                    visit(batch.event(entry.sequence).map_err(|why| corrupt(entry.sequence, why))?);
+                    Ok(())
+                })
+            })?;
+            if let Some(missing) = firsts.get(shown) {
+                let why = Malformed("a batch that the index names is missing");
+                return Err(LogError::corrupt(*missing, "the log", why));
+            }
+        }
+        Ok(())
     }
 
     /// The greatest place `s` up to `up_to` such that every indexed event up to `s` has a time that fulfils `early`.

@@ -403,6 +403,19 @@ impl Log for RocksLog {
         Ok(())
     }
 
+    fn read_many(&self, area: Area, keys: &[[u8; 8]], found: &mut dyn FnMut(usize, &[u8])) -> Result<(), LogError> {
+        let mut buffer = Vec::new();
+        for (number, value) in self.db.batched_multi_get_cf(self.family(area)?, keys, false).into_iter().enumerate() {
+            let value = value.map_err(|error| LogError::io("reading the database", &error))?;
+            match value {
+                Some(value) if is_packed(area) => found(number, unpack(&value, &mut buffer)),
+                Some(value) => found(number, &value),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
     fn scan(&self, scan: &Scan, visit: Visit<'_>) -> Result<(), LogError> {
         // An empty range would have its upper bound below the lower one, which RocksDB does not define.
         if scan.to.as_ref().is_some_and(|to| *to <= scan.from) {

@@ -234,6 +234,25 @@ impl Store {
         Ok(result)
     }
 
+    /// Shows the value of each of these keys, in their order, up to the first that is not there, and says how many it has
+    /// shown.
+    pub(super) fn read_all(
+        &self,
+        area: Area,
+        keys: &[[u8; 8]],
+        mut visit: impl FnMut(usize, &[u8]) -> Result<(), LogError>,
+    ) -> Result<usize, LogError> {
+        let (mut shown, mut outcome) = (0, Ok(()));
+        self.inner.log.read_many(area, keys, &mut |number, value| {
+            // Behind one that is missing, or that was not well, nothing is of use.
+            if outcome.is_ok() && number == shown {
+                shown += 1;
+                outcome = visit(number, value);
+            }
+        })?;
+        outcome.map(|()| shown)
+    }
+
     /// Lets nothing be written any more.
     pub(super) fn latch(&self) {
         self.inner.failed.store(true, Ordering::Release);
