@@ -9,8 +9,8 @@ use std::ops::Range;
 use crate::types::Timestamp;
 use crate::types::limits::REPLAY_WINDOW_S;
 
-use super::Remembered;
 use super::uses::{Use, Uses};
+use super::{Remembered, is_over};
 
 /// Slots of a bucket.
 const SLOTS: usize = 8;
@@ -38,6 +38,8 @@ pub(super) struct Stripe {
     filled: usize,
     /// How many were put behind the others so far, of which only the low bits count.
     moved: u32,
+    /// The time of the use at this place, which was the first when somebody looked: that one lies where nobody else does.
+    first: Option<(u32, Timestamp)>,
     /// No use that was forgotten is younger. Zero: none was.
     pub(super) forgotten: Timestamp,
 }
@@ -101,6 +103,7 @@ impl Stripe {
     pub(super) fn take(&mut self, nonce: u128) {
         if let Some(place) = self.place(nonce) {
             self.uses.take(place);
+            self.first = None;
             // The place may be another's next.
             self.replace(slot_of(tag_of(nonce), place), FREE);
         }
@@ -113,13 +116,18 @@ impl Stripe {
     /// snapshot: one that is younger than `now`, or any where `all` is set, goes behind the others, so that it keeps
     /// those from leaving no longer.
     pub(super) fn forget(&mut self, now: Timestamp, uses: usize, all: bool) {
+        let stays = |time: Timestamp| !(is_over(time, now) || all || time > now);
+        if self.first.is_some_and(|(place, time)| place == self.uses.first() && stays(time)) {
+            return;
+        }
         for _ in 0..uses {
             let Some(first) = self.uses.get(self.uses.first()).copied() else { break };
-            let is_over = first.is_over(now);
             // One that was taken out has the latest of all times.
-            if !(is_over || all || first.time() > now) {
+            if stays(first.time()) {
+                self.first = Some((self.uses.first(), first.time()));
                 break;
             }
+            let is_over = first.is_over(now);
             self.uses.pop();
             if is_over {
                 self.forgotten = self.forgotten.max(first.time());
