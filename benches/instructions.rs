@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use repsec::domain::{Asked, Event, Outcome, Standing};
+use repsec::domain::{Asked, EventRef, Outcome, Standing};
 use repsec::engine::{Effects, Engine, Input, Sequencer};
 use repsec::faces::Face as _;
 use repsec::faces::repsec::{Limits, Session, Settings};
@@ -94,7 +94,7 @@ struct Doing<'a> {
 }
 
 impl Effects<u64> for Doing<'_> {
-    fn append(&mut self, _: EntityHash, event: &Event) {
+    fn append(&mut self, _: EntityHash, event: &EventRef<'_>) {
         self.appended = event.sequence.value();
     }
 

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use repsec::domain::Event;
+use repsec::domain::{Event, EventRef};
 use repsec::log::{
     Append, CommitSink, Committer, CommitterHandle, CommitterOptions, Encoded, LogError, NotSent, OpenOptions, Store,
 };
@@ -66,7 +66,7 @@ impl Writer {
 /// Events in their stored form, with their hashes under the store's key.
 pub fn encoded(store: &Store, events: impl Iterator<Item = Event>) -> Encoded {
     let (key, mut encoded) = (store.identity().hash_key, Encoded::default());
-    events.for_each(|event| encoded.push(key.hash(event.entity.as_str()), &event));
+    events.for_each(|event| encoded.push(key.hash(event.entity.as_str()), &EventRef::from(&event)));
     encoded
 }
 

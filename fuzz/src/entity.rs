@@ -7,8 +7,9 @@ use repsec::types::{Entity, Kind};
 pub fn run(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let parsed = Entity::parse(text);
-    if Entity::is_plainly_canonical(data) {
-        assert_eq!(parsed.as_ref().map(Entity::as_str), Ok(text), "not canonical after all");
+    if let Some(kind) = Entity::plain_kind(data) {
+        let parsed = parsed.as_ref().map(|entity| (entity.kind(), entity.as_str()));
+        assert_eq!(parsed, Ok((kind, text)), "not canonical after all");
     }
     let Ok(entity) = parsed else { return };
     let canonical = entity.as_str();

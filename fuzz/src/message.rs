@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use repsec::domain::{Asked, Command, Found, Lookups, Outcome, Refusal, Unavailable, Verified};
+use repsec::domain::{Asked, Changed, Command, Found, Lookups, Outcome, Refusal, Unavailable, Verified};
 use repsec::faces::repsec::{Limits, Session, Settings};
 use repsec::faces::{Face as _, Step};
 use repsec::types::{HashKey, Kind, KindCode, Principal, Sequence, Timestamp};
@@ -74,6 +74,17 @@ fn outcomes(asked: &Asked) -> Vec<Outcome> {
         Asked::One(request) => request,
         Asked::Many(lookups) => return looked_up(lookups).map(Outcome::VerifiedMany).collect(),
         Asked::Each(lookups) => return looked_up(lookups).map(Outcome::VerifiedEach).collect(),
+        Asked::Changes(changes) => {
+            let mut changes = changes.clone();
+            for (asked, noted) in changes.each_mut() {
+                let sequence = Sequence::new(asked.entity.len() as u64);
+                *noted = match asked.attributes {
+                    Some(_) => Changed::Happened { sequence, time: NOW, replayed: asked.once.is_some() },
+                    None => Changed::Refused(Refusal::NotRegistrant),
+                };
+            }
+            return vec![Outcome::Changed(changes)];
+        }
     };
     let entity = request.command.subject().entity.clone();
     let sequence = Sequence::new(entity.as_str().len() as u64);

@@ -7,17 +7,8 @@ use super::{Change, Event, Standing};
 /// The standing of `event.entity` after `event`, under the store's key. A function of the event alone: each event
 /// carries all that remains of an entity after it, so a snapshot may overlap the tail that is applied to it.
 pub fn apply(event: &Event, key: HashKey) -> Standing<'_> {
-    let attributes = match &event.change {
-        Change::Registered { attributes } => key.fingerprint(attributes.as_str()),
-        Change::Removed => None,
-    };
-    apply_known(event, attributes)
-}
-
-/// The same where the fingerprint of the attributes is known already; `None` where there are none.
-pub fn apply_known(event: &Event, attributes: Option<Fingerprint>) -> Standing<'_> {
-    let began = match event.change {
-        Change::Registered { .. } => Some((event.principal.name(), attributes)),
+    let began = match &event.change {
+        Change::Registered { attributes } => Some((event.principal.name(), key.fingerprint(attributes.as_str()))),
         Change::Removed => None,
     };
     standing_after(event.sequence, event.time, event.entity.kind().clone(), began)

@@ -1,8 +1,9 @@
 //! What may be asked of the store.
 
+use super::changes::Changes;
 use super::lookup::Lookups;
 use crate::types::attributes::{covers, object_text};
-use crate::types::{Attributes, Digest, Entity, EntityHash, Once, Principal, Sequence, Timestamp};
+use crate::types::{Attributes, Digest, Entity, EntityHash, Kind, Once, OnceRef, Principal, Sequence, Timestamp};
 
 /// A command with who asks it and what makes its repetition recognizable.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,6 +14,36 @@ pub struct Request {
     pub once: Option<Once>,
     /// What is asked.
     pub command: Command,
+}
+
+/// A command that changes state, whose texts stand elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChangeRef<'a> {
+    /// The name of the principal who asks.
+    pub principal: &'a str,
+    /// As [`Request::once`].
+    pub once: Option<OnceRef<'a>>,
+    /// The keyed hash of the entity's canonical text.
+    pub hash: EntityHash,
+    /// The canonical text.
+    pub entity: &'a str,
+    /// The kind that is registered; of a removal, the one that the text looks like.
+    pub kind: &'a Kind,
+    /// The stored text of the attributes with which a life of the entity shall begin; `None` where its life shall end.
+    pub attributes: Option<&'a str>,
+}
+
+impl Request {
+    /// The change that is asked for; `None` for a question.
+    pub fn change(&self) -> Option<ChangeRef<'_>> {
+        let (Named { hash, entity }, attributes) = match &self.command {
+            Command::Register { subject, attributes } => (subject, Some(attributes.as_str())),
+            Command::Remove { subject } => (subject, None),
+            Command::Verify { .. } | Command::Audit { .. } => return None,
+        };
+        let (principal, once) = (self.principal.name(), self.once.as_ref().map(Once::as_ref));
+        Some(ChangeRef { principal, once, hash: *hash, entity: entity.as_str(), kind: entity.kind(), attributes })
+    }
 }
 
 /// An entity with its hash under the store's key, computed once, where the command enters the store.
@@ -34,6 +65,9 @@ pub enum Asked {
     Many(Box<Lookups>),
     /// Lookups that came together and are answered one by one: places count from that of the first.
     Each(Box<Lookups>),
+    /// Changes that came together and are decided and answered one by one, in their order: places count from that of the
+    /// first.
+    Changes(Box<Changes>),
 }
 
 /// What is asked of one entity. PING and CAPABILITIES are not here: they concern no entity and are answered by the face.

@@ -1,8 +1,8 @@
 //! What a command means for the standing it meets.
 
-use crate::types::{HashKey, Principal, Sequence, Timestamp};
+use crate::types::{HashKey, Sequence, Timestamp};
 
-use super::command::{At, Claim, Command, Request};
+use super::command::{At, ChangeRef, Claim, Command, Request};
 use super::event::{Change, Event};
 use super::outcome::Verified;
 use super::refusal::Refusal;
@@ -39,29 +39,27 @@ pub struct Context<'a> {
 /// Whether a nonce is fresh is decided before (`projection::nonces`), since it concerns no single entity.
 /// [`Lookups`](super::Lookups) need no deciding: what is registered is found.
 pub fn decide(standing: Option<&Standing<'_>>, request: &Request, context: &Context<'_>) -> Decision {
-    match &request.command {
-        Command::Register { .. } => decide_register(standing),
-        Command::Remove { .. } => decide_remove(standing, &request.principal),
-        Command::Verify { claim, at: None, .. } => decide_verify(standing, claim, context),
-        Command::Verify { at: Some(at), .. } => decide_verify_at(standing, *at, context),
-        Command::Audit { .. } if standing.is_some() => Decision::ReadHistory,
-        Command::Audit { .. } => Decision::Refused(Refusal::UnknownEntity),
+    match (request.change(), &request.command) {
+        (Some(change), _) => decide_change(standing, &change).map_or_else(Decision::Refused, |()| Decision::Happens),
+        (None, Command::Verify { claim, at: None, .. }) => decide_verify(standing, claim, context),
+        (None, Command::Verify { at: Some(at), .. }) => decide_verify_at(standing, *at, context),
+        (None, _) if standing.is_some() => Decision::ReadHistory,
+        (None, _) => Decision::Refused(Refusal::UnknownEntity),
     }
 }
 
-fn decide_register(standing: Option<&Standing<'_>>) -> Decision {
-    match standing {
-        Some(standing) if standing.registered => Decision::Refused(Refusal::AlreadyRegistered),
-        _ => Decision::Happens,
-    }
-}
-
-fn decide_remove(standing: Option<&Standing<'_>>, principal: &Principal) -> Decision {
-    match standing {
-        None => Decision::Refused(Refusal::UnknownEntity),
-        Some(standing) if !standing.registered => Decision::Refused(Refusal::NotRegistered),
-        Some(standing) if standing.registrant != principal.name() => Decision::Refused(Refusal::NotRegistrant),
-        Some(_) => Decision::Happens,
+/// Decides whether a change that is asked for happens.
+///
+/// # Errors
+/// Why it does not.
+pub fn decide_change(standing: Option<&Standing<'_>>, change: &ChangeRef<'_>) -> Result<(), Refusal> {
+    match (change.attributes, standing) {
+        (Some(_), Some(standing)) if standing.registered => Err(Refusal::AlreadyRegistered),
+        (Some(_), _) => Ok(()),
+        (None, None) => Err(Refusal::UnknownEntity),
+        (None, Some(standing)) if !standing.registered => Err(Refusal::NotRegistered),
+        (None, Some(standing)) if standing.registrant != change.principal => Err(Refusal::NotRegistrant),
+        (None, Some(_)) => Ok(()),
     }
 }
 
@@ -125,7 +123,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{Named, Page, apply};
-    use crate::types::{Attributes, Digest, Entity, Once};
+    use crate::types::{Attributes, Digest, Entity, Once, Principal};
 
     const KEY: HashKey = HashKey::new([4; 16]);
 

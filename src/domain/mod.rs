@@ -7,6 +7,7 @@
 //! Refusals are values here, not errors; a face gives them their codes.
 
 pub mod apply;
+pub mod changes;
 pub mod command;
 pub mod decide;
 pub mod event;
@@ -15,11 +16,12 @@ pub mod outcome;
 pub mod refusal;
 pub mod standing;
 
-pub use apply::{apply, apply_known, standing_after};
-pub use command::{Asked, At, Claim, Command, Named, Order, Page, Request};
-pub use decide::{Context, Decision, decide, decide_claim};
-pub use event::{Change, Event};
+pub use apply::{apply, standing_after};
+pub use changes::{AskedChange, Changes};
+pub use command::{Asked, At, ChangeRef, Claim, Command, Named, Order, Page, Request};
+pub use decide::{Context, Decision, decide, decide_change, decide_claim};
+pub use event::{Change, Event, EventRef};
 pub use lookup::{Found, Lookup, Lookups};
-pub use outcome::{HistoryPage, Outcome, Unavailable, Verified};
+pub use outcome::{Changed, HistoryPage, Outcome, Unavailable, Verified};
 pub use refusal::Refusal;
 pub use standing::Standing;

@@ -2,7 +2,7 @@
 
 use crate::types::{Entity, Kind, Sequence, Timestamp};
 
-use super::{Event, Lookups, Refusal};
+use super::{Changes, Event, Lookups, Refusal};
 
 /// The end of a command, in the domain's words. A face turns it into its protocol's.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,9 +35,32 @@ pub enum Outcome {
     VerifiedMany(Box<Lookups>),
     /// What was found by lookups that are answered one by one, or by some of them.
     VerifiedEach(Box<Lookups>),
+    /// What came of changes that are answered one by one, or of some of them.
+    Changed(Box<Changes>),
     /// A page of history.
     Audited(Box<HistoryPage>),
     /// The command was denied.
+    Refused(Refusal),
+    /// The store could not do it.
+    Unavailable(Unavailable),
+}
+
+/// What came of a change that was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Changed {
+    /// Nobody has decided it yet.
+    #[default]
+    Undecided,
+    /// It took effect.
+    Happened {
+        /// The place of the event.
+        sequence: Sequence,
+        /// The time of the event.
+        time: Timestamp,
+        /// Whether this repeats an earlier answer (P8).
+        replayed: bool,
+    },
+    /// It was denied.
     Refused(Refusal),
     /// The store could not do it.
     Unavailable(Unavailable),

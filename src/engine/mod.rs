@@ -20,12 +20,12 @@ use std::sync::Arc;
 use sha2::Digest as _;
 
 use crate::domain::{
-    Asked, At, Change, Command, Context, Decision, Event, Lookups, Named, Outcome, Refusal, Request, Unavailable,
-    apply_known, decide,
+    Asked, At, ChangeRef, Changed, Changes, Command, Context, Decision, Event, EventRef, Lookups, Named, Outcome,
+    Refusal, Request, Unavailable, decide, decide_change, standing_after,
 };
-use crate::projection::{AHEAD, Claimed, Current, Nonces, Position, Region, Repeatable};
+use crate::projection::{AHEAD, Claimed, Current, Nonces, Region, Repeatable};
 use crate::types::limits::REPLAY_WINDOW_S;
-use crate::types::{Entity, EntityHash, Fingerprint, HashKey, Kind, Once, Sequence, Timestamp};
+use crate::types::{EntityHash, Sequence, Timestamp};
 
 use pending::{Pending, Waiting};
 pub use sequencer::Sequencer;
@@ -52,7 +52,7 @@ pub enum Input<T> {
 /// Takes what is to be done, in the order in which it is to be done. None of it may ask the engine, which is not done yet.
 pub trait Effects<T> {
     /// Append this event to the log. The hash is the entity's, for the index.
-    fn append(&mut self, hash: EntityHash, event: &Event);
+    fn append(&mut self, hash: EntityHash, event: &EventRef<'_>);
 
     /// Give this answer.
     fn answer(&mut self, tag: T, outcome: Outcome);
@@ -93,8 +93,8 @@ pub enum Effect<T> {
 }
 
 impl<T> Effects<T> for Vec<Effect<T>> {
-    fn append(&mut self, hash: EntityHash, event: &Event) {
-        self.push(Effect::Append { hash, event: event.clone() });
+    fn append(&mut self, hash: EntityHash, event: &EventRef<'_>) {
+        self.push(Effect::Append { hash, event: Event::from(*event) });
     }
 
     fn answer(&mut self, tag: T, outcome: Outcome) {
@@ -167,6 +167,7 @@ impl<T: Copy> Engine<T> {
                     soon.extend(few.each().iter().map(|lookup| lookup.hash));
                 }
                 Asked::Many(_) | Asked::Each(_) => {}
+                Asked::Changes(changes) => soon.extend(changes.each().iter().map(|change| change.hash)),
             }
         }
         for together in soon.chunks(PREFETCHED_TOGETHER) {
@@ -175,18 +176,26 @@ impl<T: Copy> Engine<T> {
         soon.clear();
         self.soon = soon;
         let mut names = std::mem::take(&mut self.names);
-        names.extend(questions.iter().map(|(_, asked)| match asked {
-            Asked::One(request) => self.name_of_nonce(request),
-            Asked::Many(_) | Asked::Each(_) => None,
-        }));
+        for (_, asked) in questions.iter() {
+            match asked {
+                Asked::One(request) => names.push(self.name_of_nonce(request)),
+                Asked::Many(_) | Asked::Each(_) => {}
+                Asked::Changes(changes) => self.names_of_nonces(changes, &mut names),
+            }
+        }
         // One right behind the other, and not each behind the hashing of its name: then they are waited for together.
         names.iter().flatten().for_each(|name| self.nonces.prefetch(*name));
-        for ((tag, asked), name) in questions.drain(..).zip(names.drain(..)) {
+        let mut name = names.iter().copied();
+        for (tag, asked) in questions.drain(..) {
             match asked {
-                Asked::One(request) if !self.failed => self.one(now, tag, *request, name, effects),
+                Asked::One(request) if !self.failed => {
+                    self.one(now, tag, *request, name.next().flatten(), effects);
+                }
+                Asked::Changes(changes) if !self.failed => self.changes(now, tag, changes, &mut name, effects),
                 asked => self.step(now, Input::Asked { tag, asked }, effects),
             }
         }
+        names.clear();
         self.names = names;
     }
 
@@ -196,6 +205,7 @@ impl<T: Copy> Engine<T> {
             Input::Asked { tag, asked } if self.failed => {
                 let outcome = match asked {
                     Asked::Each(lookups) => failed(Outcome::VerifiedEach(lookups)),
+                    Asked::Changes(changes) => failed(Outcome::Changed(changes)),
                     Asked::One(_) | Asked::Many(_) => Outcome::Unavailable(Unavailable::Failed),
                 };
                 effects.answer(tag, outcome);
@@ -209,6 +219,11 @@ impl<T: Copy> Engine<T> {
                 self.answer(tag, saw, Outcome::VerifiedMany(lookups), effects);
             }
             Input::Asked { tag, asked: Asked::Each(lookups) } => self.each(tag, lookups, effects),
+            Input::Asked { tag, asked: Asked::Changes(changes) } => {
+                let mut names = Vec::with_capacity(changes.len());
+                self.names_of_nonces(&changes, &mut names);
+                self.changes(now, tag, changes, &mut names.into_iter(), effects);
+            }
             Input::Durable(up_to) => {
                 self.durable = self.durable.max(up_to);
                 self.pending.release(self.durable, effects);
@@ -226,27 +241,27 @@ impl<T: Copy> Engine<T> {
         Some(self.nonces.name(request.principal.name(), once.nonce.as_str()))
     }
 
+    /// The same of each of these changes.
+    fn names_of_nonces(&self, changes: &Changes, names: &mut Vec<Option<u128>>) {
+        let principal = changes.principal.name();
+        names.extend(changes.each().iter().map(|change| {
+            let once = changes.once(change)?;
+            Some(self.nonces.name(principal, once.nonce))
+        }));
+    }
+
     fn one(&mut self, now: Timestamp, tag: T, request: Request, nonce: Option<u128>, effects: &mut impl Effects<T>) {
-        let what = repeatable(&request.command, self.table.key());
+        if let Some(asked) = request.change() {
+            let (changed, depends_on) = self.change(now, &asked, nonce, effects);
+            return self.answer(tag, depends_on, outcome_of(request.command, changed), effects);
+        }
         let subject = request.command.subject();
-        let position = self.table.position(subject.hash, subject.entity.as_str());
-        let standing = self.table.standing_at(position);
+        let standing = self.table.standing(subject.hash, subject.entity.as_str());
         // What a command saw may be an event that is not durable yet; then its answer waits for that event.
         let saw = standing.as_ref().map_or(Sequence::ZERO, |standing| standing.sequence);
-        let kind = standing.as_ref().map(|standing| standing.kind.clone());
         let context = Context { now, last: self.sequencer.last(), key: self.table.key(), digest_of: &sha256 };
-        let decision = decide(standing.as_ref(), &request, &context);
-        let take = || (decision == Decision::Happens).then(|| self.sequencer.take(now));
-        let taken = match self.claim(now, &request, nonce, what, take) {
-            Ok(taken) => taken,
-            Err((outcome, depends_on)) => return self.answer(tag, depends_on, outcome, effects),
-        };
-        if let Some(taken) = taken {
-            let attributes = what.and_then(Repeatable::attributes);
-            return self.happens(taken, tag, request, position, kind, attributes, effects);
-        }
-        match decision {
-            // It has its place, and happened above.
+        match decide(standing.as_ref(), &request, &context) {
+            // Only a change does.
             Decision::Happens => {}
             Decision::Answers(verified) => self.answer(tag, saw, Outcome::Verified(verified), effects),
             Decision::Refused(refusal) => self.answer(tag, saw, Outcome::Refused(refusal), effects),
@@ -262,70 +277,90 @@ impl<T: Copy> Engine<T> {
         }
     }
 
-    /// Has a command take its place in the log, if it takes one, and claims the nonce of one that has a nonce. `Err`: the
-    /// command ends here, with this outcome, which depends on this event.
+    /// Changes that came together: one after the other. Their answers leave together, when the last event is durable that
+    /// one of them depends on; they have one place in the queue of answers, as they have one in the log.
+    fn changes(
+        &mut self,
+        now: Timestamp,
+        tag: T,
+        mut changes: Box<Changes>,
+        nonces: &mut impl Iterator<Item = Option<u128>>,
+        effects: &mut impl Effects<T>,
+    ) {
+        let mut last = Sequence::ZERO;
+        for ((asked, noted), nonce) in changes.each_mut().zip(nonces) {
+            let (changed, depends_on) = self.change(now, &asked, nonce, effects);
+            *noted = changed;
+            last = last.max(depends_on);
+        }
+        if last > self.durable {
+            changes.keep_names();
+        }
+        self.answer(tag, last, Outcome::Changed(changes), effects);
+    }
+
+    /// Decides a change and has it happen, if it does. What came of it may be told when the event is durable that stands
+    /// beside it.
+    fn change(
+        &mut self,
+        now: Timestamp,
+        asked: &ChangeRef<'_>,
+        nonce: Option<u128>,
+        effects: &mut impl Effects<T>,
+    ) -> (Changed, Sequence) {
+        let what = match asked.attributes {
+            Some(attributes) => Repeatable::Registers(self.table.key().fingerprint(attributes)),
+            None => Repeatable::Removes,
+        };
+        let position = self.table.position(asked.hash, asked.entity);
+        let standing = self.table.standing_at(position);
+        let saw = standing.as_ref().map_or(Sequence::ZERO, |standing| standing.sequence);
+        let refusal = decide_change(standing.as_ref(), asked).err();
+        let take = || refusal.is_none().then(|| self.sequencer.take(now));
+        let taken = match self.claim(now, asked, nonce, what, take) {
+            Ok(taken) => taken,
+            Err(ended) => return ended,
+        };
+        let Some((sequence, time)) = taken else {
+            // It takes no place only where it is refused.
+            return (refusal.map_or(Changed::Undecided, Changed::Refused), saw);
+        };
+        // A removal names no kind: the entity keeps the one that it was registered as.
+        let kind = match (asked.attributes, standing) {
+            (None, Some(standing)) => standing.kind,
+            _ => asked.kind.clone(),
+        };
+        let ChangeRef { principal, once, hash, entity, attributes, .. } = *asked;
+        effects.append(hash, &EventRef { sequence, time, principal, once, entity, kind: &kind, attributes });
+        let began = attributes.map(|_| (principal, what.attributes()));
+        self.table.put_at(position, hash, entity, &standing_after(sequence, time, kind, began));
+        (Changed::Happened { sequence, time, replayed: false }, sequence)
+    }
+
+    /// Has a change take its place in the log, if it takes one, and claims its nonce if it has one. `Err`: it ends here, and
+    /// what came of it depends on this event.
     fn claim(
         &self,
         now: Timestamp,
-        request: &Request,
+        asked: &ChangeRef<'_>,
         nonce: Option<u128>,
-        what: Option<Repeatable>,
+        what: Repeatable,
         take: impl FnOnce() -> Option<(Sequence, Timestamp)>,
-    ) -> Result<Option<(Sequence, Timestamp)>, (Outcome, Sequence)> {
-        let (Some(once), Some(nonce), Some(what)) = (&request.once, nonce, what) else { return Ok(take()) };
-        let Named { hash, entity } = request.command.subject();
-        let fingerprint = self.nonces.fingerprint(*hash, entity.kind(), what);
-        if is_stale(now, once) {
-            return Err((Outcome::Refused(Refusal::StaleTimestamp { now }), Sequence::ZERO));
+    ) -> Result<Option<(Sequence, Timestamp)>, (Changed, Sequence)> {
+        let (Some(once), Some(nonce)) = (asked.once, nonce) else { return Ok(take()) };
+        if is_stale(now, once.made) {
+            return Err((Changed::Refused(Refusal::StaleTimestamp { now }), Sequence::ZERO));
         }
+        let fingerprint = self.nonces.fingerprint(asked.hash, asked.kind, what);
         match self.nonces.claim(nonce, fingerprint, once.made, now, take) {
             Claimed::Fresh(taken) => Ok(taken),
             // Who is told of the other use must not be told of what a crash could undo.
-            Claimed::Other { sequence } => Err((Outcome::Refused(Refusal::NonceReused), sequence)),
+            Claimed::Other { sequence } => Err((Changed::Refused(Refusal::NonceReused), sequence)),
             // To its sender it is one that was made before the clock is willing to go back to.
-            Claimed::Forgotten => Err((Outcome::Refused(Refusal::StaleTimestamp { now }), Sequence::ZERO)),
-            Claimed::Full => Err((Outcome::Refused(Refusal::TooManyNonces), Sequence::ZERO)),
-            Claimed::Same { sequence, time } => {
-                let entity = request.command.subject().entity.clone();
-                let outcome = match &request.command {
-                    Command::Remove { .. } => Outcome::Removed { entity, sequence, time, replayed: true },
-                    _ => Outcome::Registered { entity, sequence, time, replayed: true },
-                };
-                Err((outcome, sequence))
-            }
+            Claimed::Forgotten => Err((Changed::Refused(Refusal::StaleTimestamp { now }), Sequence::ZERO)),
+            Claimed::Full => Err((Changed::Refused(Refusal::TooManyNonces), Sequence::ZERO)),
+            Claimed::Same { sequence, time } => Err((Changed::Happened { sequence, time, replayed: true }, sequence)),
         }
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "the parts of one command that took effect")]
-    fn happens(
-        &mut self,
-        (sequence, time): (Sequence, Timestamp),
-        tag: T,
-        request: Request,
-        position: Position,
-        kind: Option<Kind>,
-        attributes: Option<Fingerprint>,
-        effects: &mut impl Effects<T>,
-    ) {
-        let Request { principal, once, command } = request;
-        let (Named { hash, entity }, change) = match command {
-            Command::Register { subject, attributes } => (subject, Change::Registered { attributes }),
-            other => (subject_of(other), Change::Removed),
-        };
-        // A removal names no kind: the entity keeps the one that it was registered as.
-        let entity = match (&change, kind) {
-            (Change::Removed, Some(kind)) => Entity::from_canonical(kind, entity.as_str()),
-            _ => entity,
-        };
-        let event = Event { sequence, time, principal, once, entity, change };
-        self.table.put_at(position, hash, event.entity.as_str(), &apply_known(&event, attributes));
-        effects.append(hash, &event);
-        let entity = event.entity;
-        let outcome = match event.change {
-            Change::Registered { .. } => Outcome::Registered { entity, sequence, time, replayed: false },
-            Change::Removed => Outcome::Removed { entity, sequence, time, replayed: false },
-        };
-        self.answer(tag, sequence, outcome, effects);
     }
 
     /// Lookups of which each has an answer of its own: those that saw what is durable do not wait for the others.
@@ -353,31 +388,33 @@ fn failed(outcome: Outcome) -> Outcome {
             lookups.fail(Unavailable::Failed);
             Outcome::VerifiedEach(lookups)
         }
+        Outcome::Changed(mut changes) => {
+            changes.fail(Unavailable::Failed);
+            Outcome::Changed(changes)
+        }
         _ => Outcome::Unavailable(Unavailable::Failed),
     }
 }
 
-/// What a command does that may take effect but once; `None` for one that changes nothing.
-fn repeatable(command: &Command, key: HashKey) -> Option<Repeatable> {
-    match command {
-        Command::Register { attributes, .. } => Some(Repeatable::Registers(key.fingerprint(attributes.as_str()))),
-        Command::Remove { .. } => Some(Repeatable::Removes),
-        Command::Verify { .. } | Command::Audit { .. } => None,
+/// What came of a change, as the end of its command.
+fn outcome_of(command: Command, changed: Changed) -> Outcome {
+    match (changed, command) {
+        (Changed::Happened { sequence, time, replayed }, Command::Register { subject: Named { entity, .. }, .. }) => {
+            Outcome::Registered { entity, sequence, time, replayed }
+        }
+        (Changed::Happened { sequence, time, replayed }, Command::Remove { subject: Named { entity, .. } }) => {
+            Outcome::Removed { entity, sequence, time, replayed }
+        }
+        (Changed::Refused(refusal), _) => Outcome::Refused(refusal),
+        (Changed::Unavailable(why), _) => Outcome::Unavailable(why),
+        // No other command is a change.
+        (Changed::Happened { .. } | Changed::Undecided, _) => Outcome::Unavailable(Unavailable::Failed),
     }
 }
 
 /// Whether `ts` lies further from the clock than the replay window, before or after.
-fn is_stale(now: Timestamp, once: &Once) -> bool {
-    now.unix_s().abs_diff(once.made.unix_s()) > REPLAY_WINDOW_S
-}
-
-fn subject_of(command: Command) -> Named {
-    match command {
-        Command::Register { subject, .. }
-        | Command::Remove { subject }
-        | Command::Verify { subject, .. }
-        | Command::Audit { subject, .. } => subject,
-    }
+fn is_stale(now: Timestamp, made: Timestamp) -> bool {
+    now.unix_s().abs_diff(made.unix_s()) > REPLAY_WINDOW_S
 }
 
 /// SHA-256 of a text, for claims by digest.

@@ -46,7 +46,7 @@ pub trait Face {
     /// are needed, when too many commands wait, or when the connection ends.
     fn next(&mut self, now: Timestamp) -> Option<Step>;
 
-    /// Brings the end of a command, or of lookups that were asked together. What was split has several ends, each with its
+    /// Brings the end of a command, or of lookups or changes that were asked together. What was split has several ends, each with its
     /// part of the names; an end of a bulk lookup that is no such part is the end of the whole. What comes for a command
     /// that is answered is ignored.
     fn complete(&mut self, slot: u64, outcome: Outcome);
@@ -93,7 +93,7 @@ pub trait Face {
     fn release_memory(&mut self);
 }
 
-/// A command for the store, or lookups that came together.
+/// A command for the store, or lookups, or changes, that came together.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
     /// The place of its answer, or of the first of them. Messages are numbered from 0; those that the face answers

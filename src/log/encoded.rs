@@ -3,7 +3,7 @@
 //! A shard encodes an event as soon as it has happened. So what crosses to the committer is one piece of memory for many
 //! events, and nothing that one thread must free for another.
 
-use crate::domain::Event;
+use crate::domain::{Event, EventRef};
 use crate::types::{EntityHash, Sequence, Timestamp};
 
 use super::schema::encode_event;
@@ -45,7 +45,7 @@ pub struct Part<'a> {
 impl Encoded {
     /// Adds an event. One that cannot be encoded takes all before it along: they are empty then, which the committer
     /// refuses, and that ends all writing (P7).
-    pub fn push(&mut self, hash: EntityHash, event: &Event) {
+    pub fn push(&mut self, hash: EntityHash, event: &EventRef<'_>) {
         if encode_event(event, &mut self.bytes).is_err() {
             self.bytes.clear();
             self.each.iter_mut().for_each(|placed| placed.end = 0);
@@ -141,7 +141,7 @@ impl Part<'_> {
 impl<'a> FromIterator<(EntityHash, &'a Event)> for Encoded {
     fn from_iter<T: IntoIterator<Item = (EntityHash, &'a Event)>>(events: T) -> Encoded {
         let mut encoded = Encoded::default();
-        events.into_iter().for_each(|(hash, event)| encoded.push(hash, event));
+        events.into_iter().for_each(|(hash, event)| encoded.push(hash, &event.into()));
         encoded
     }
 }

@@ -129,6 +129,13 @@ impl Connection {
         }
     }
 
+    /// Whether a change may go to this core now: changes before it that others have to decide keep it back, so that the log
+    /// has them in their order.
+    pub(super) fn may_change_at(&self, owner: usize) -> bool {
+        let (at, undecided) = self.undecided.get();
+        undecided == 0 || at == owner
+    }
+
     fn is_aborted(&self) -> bool {
         self.end.get() == End::Aborted
     }

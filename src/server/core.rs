@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::domain::{Asked, Command, Event, Outcome, Unavailable};
+use crate::domain::{Asked, Command, EventRef, Outcome, Unavailable};
 use crate::engine::{Effects, Engine, Input};
 use crate::faces::repsec::{self, Session};
 use crate::faces::{Face, Record};
@@ -89,7 +89,7 @@ struct Doing<'a> {
 }
 
 impl Effects<Tag> for Doing<'_> {
-    fn append(&mut self, hash: EntityHash, event: &Event) {
+    fn append(&mut self, hash: EntityHash, event: &EventRef<'_>) {
         if self.events.is_empty() {
             self.events = self.core.begin_events();
             self.events.reserve(self.events_max);
@@ -201,7 +201,12 @@ impl Core {
 
     /// Has the engine of this core decide questions, and does what it says.
     fn decide(&self, now: Timestamp, questions: &mut Vec<(Tag, Asked)>) {
-        self.with_engine(questions.len(), |engine, doing| engine.step_all(now, questions, doing));
+        let events_max = questions.iter().map(|(_, asked)| match asked {
+            Asked::One(_) => 1,
+            Asked::Many(_) | Asked::Each(_) => 0,
+            Asked::Changes(changes) => changes.len(),
+        });
+        self.with_engine(events_max.sum(), |engine, doing| engine.step_all(now, questions, doing));
     }
 
     /// Takes one step of this core's engine, and does what it says.
@@ -345,6 +350,7 @@ impl Core {
         let Questions { from, mut questions } = letter;
         let changes = questions.iter().filter_map(|(tag, asked)| match asked {
             Asked::One(request) if request.command.changes_state() => Some(tag.connection),
+            Asked::Changes(_) => Some(tag.connection),
             Asked::One(_) | Asked::Many(_) | Asked::Each(_) => None,
         });
         let decided: Vec<u64> = changes.collect();

@@ -51,8 +51,8 @@ impl Entity {
     /// When the name is empty, longer than 1,024 octets, holds characters that no name may hold, or begins like one
     /// of the kinds with a syntax and then breaks its rules.
     pub fn parse(text: &str) -> Result<Entity, EntityError> {
-        if let Some(kind) = canonical_already(text) {
-            return Ok(Entity { kind, text: text.into() });
+        if let Some(kind) = Entity::plain_kind(text.as_bytes()) {
+            return Ok(Entity { kind: kind.clone(), text: text.into() });
         }
         let entity = parse_slowly(text)?;
         if entity.text.len() > ENTITY_BYTES_MAX { Err(EntityError::TooLong) } else { Ok(entity) }
@@ -75,12 +75,13 @@ impl Entity {
         }
     }
 
-    /// Whether these bytes are seen at a glance to be a text that [`Entity::parse`] would give back unchanged, as nearly
-    /// all names are. `false` says nothing.
-    pub fn is_plainly_canonical(text: &[u8]) -> bool {
+    /// The kind of a text that is seen at a glance to be one that [`Entity::parse`] would give back unchanged, as nearly all
+    /// names are: a domain or an IPv4 address, in ASCII. `None` says nothing.
+    #[inline]
+    pub fn plain_kind(text: &[u8]) -> Option<&'static Kind> {
         match text.last() {
-            Some(b'0'..=b'9') => address::is_canonical_v4(text),
-            _ => plain::is_plain_domain(text),
+            Some(b'0'..=b'9') => address::is_canonical_v4(text).then_some(&Kind::Ip),
+            _ => plain::is_plain_domain(text).then_some(&Kind::Domain),
         }
     }
 
@@ -98,16 +99,6 @@ impl Entity {
     /// The canonical text.
     pub fn as_str(&self) -> &str {
         &self.text
-    }
-}
-
-/// The kind of a text that is seen in one pass to be a canonical domain or IPv4 address: nearly all lookups.
-///
-/// It only answers where the way through the tables of Unicode would give the text back unchanged.
-fn canonical_already(text: &str) -> Option<Kind> {
-    match text.bytes().next_back()? {
-        b'0'..=b'9' => address::is_canonical_v4(text.as_bytes()).then_some(Kind::Ip),
-        _ => plain::is_plain_domain(text.as_bytes()).then_some(Kind::Domain),
     }
 }
 

@@ -15,7 +15,7 @@ pub mod time;
 pub use attributes::{Attributes, Digest};
 pub use entity::{Entity, EntityError, Kind, KindCode};
 pub use hash::{EntityHash, Fingerprint, HashKey};
-pub use nonce::{Nonce, Once};
+pub use nonce::{Nonce, Once, OnceRef};
 pub use principal::Principal;
 pub use sequence::Sequence;
 pub use time::{RFC3339_BYTES_MAX, Timestamp};

@@ -56,6 +56,11 @@ impl Nonce {
         Ok(())
     }
 
+    /// Takes over a text that was found to be a nonce; nothing is checked.
+    pub fn from_checked(text: impl Into<Box<str>>) -> Nonce {
+        Nonce(text.into())
+    }
+
     /// The text as the client sent it.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -89,6 +94,28 @@ pub struct Once {
     pub made: Timestamp,
     /// The client's one-time value.
     pub nonce: Nonce,
+}
+
+/// The same, where the nonce stands elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OnceRef<'a> {
+    /// When the client made the command.
+    pub made: Timestamp,
+    /// The nonce, which was found to be one.
+    pub nonce: &'a str,
+}
+
+impl Once {
+    /// The pair, where it stands.
+    pub fn as_ref(&self) -> OnceRef<'_> {
+        OnceRef { made: self.made, nonce: self.nonce.as_str() }
+    }
+}
+
+impl From<OnceRef<'_>> for Once {
+    fn from(once: OnceRef<'_>) -> Once {
+        Once { made: once.made, nonce: Nonce::from_checked(once.nonce) }
+    }
 }
 
 #[cfg(test)]

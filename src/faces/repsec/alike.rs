@@ -4,13 +4,17 @@
 //! What is understood here means what [`message`](super::message) says; a test holds it to that. What differs in more
 //! than strings and small integers is left to it: `None` is no verdict.
 
-use crate::types::Principal;
+use std::ops::Range;
+
+use crate::domain::Changes;
+use crate::types::{Entity, EntityHash, Kind, Nonce, OnceRef, Principal, Timestamp};
 use crate::wire::flat::{self, Flat};
 use crate::wire::json::{Number, Value};
 use crate::wire::shape::{Found, Shape, Spelled, VALUES_MAX};
 
+use super::id::Id;
 use super::members::{Member, Members};
-use super::message::{self, Message, Rejected};
+use super::message::{self, CommandKind, Message, Rejected};
 use super::settings::Settings;
 
 /// How many kinds of messages are known at once: those that change, and some that read.
@@ -22,6 +26,8 @@ pub(super) struct Known {
     kinds: Vec<Alike>,
     /// Which one to forget for another.
     oldest: usize,
+    /// Whether one of them asks for a change.
+    changes: bool,
     /// Messages in a row that were like none of them.
     strange: u32,
 }
@@ -42,6 +48,29 @@ impl Known {
         Some(read)
     }
 
+    /// Whether [`read_change`](Known::read_change) may read something.
+    #[inline]
+    pub(super) fn changes(&self) -> bool {
+        self.changes
+    }
+
+    /// Reads the message that begins with the first byte and ends within the first `len`, if it is of a kind that is known
+    /// and asks for a change, and adds that to `changes`, to be answered at `place`. `None` where it must be
+    /// [`read`](Known::read): then nothing is added.
+    #[inline(always)]
+    pub(super) fn read_change(
+        &mut self,
+        bytes: &[u8],
+        len: usize,
+        settings: &Settings,
+        place: u32,
+        changes: &mut Changes,
+    ) -> Option<Change> {
+        let change = self.kinds.iter().find_map(|kind| kind.read_change(bytes, len, settings, place, changes))?;
+        self.strange = 0;
+        Some(change)
+    }
+
     /// Learns what a message is like that was of no kind that is known. The more of them there are in a row, the less
     /// often, since learning costs about as much as reading, and in vain where no message is like another.
     pub(super) fn learn(&mut self, message: &[u8]) {
@@ -55,7 +84,21 @@ impl Known {
             None => self.kinds.push(kind),
         }
         self.oldest = (self.oldest + 1) % KINDS_MAX;
+        self.changes = self.kinds.iter().any(|kind| kind.change.is_some());
     }
+}
+
+/// What is known of a message that asks for a change.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// How many bytes it has.
+    pub(super) length: usize,
+    /// How the peer will recognize the answer.
+    pub(super) id: Option<Id>,
+    /// REGISTER or REMOVE.
+    pub(super) command: CommandKind,
+    /// The front of the hash of the entity.
+    pub(super) entity: u64,
 }
 
 /// What messages that are like one have in common.
@@ -66,6 +109,8 @@ struct Alike {
     command: Box<str>,
     /// What each of the shape's values is.
     meanings: Box<[Meaning]>,
+    /// Which change is asked for, if one is, by no other members than a change uses.
+    change: Option<CommandKind>,
 }
 
 /// What a value is.
@@ -106,7 +151,62 @@ impl Alike {
             true
         })?;
         let shape = Shape::of(message, &values).filter(|_| length == message.len())?;
-        Some(Alike { shape, command: command?.into(), meanings: meanings.into() })
+        let command = command?;
+        Some(Alike {
+            change: change(command, &meanings, &values),
+            shape,
+            command: command.into(),
+            meanings: meanings.into(),
+        })
+    }
+
+    /// As [`Known::read_change`].
+    #[inline(always)]
+    fn read_change(
+        &self,
+        bytes: &[u8],
+        len: usize,
+        settings: &Settings,
+        place: u32,
+        changes: &mut Changes,
+    ) -> Option<Change> {
+        let command = self.change?;
+        let mut parts = Parts::default();
+        let length = self.shape.read(bytes, len.min(settings.limits.message_bytes_max), |number, found| {
+            if let Some(meaning) = self.meanings.get(number) {
+                parts.take(meaning, found);
+            }
+        })?;
+        let text = std::str::from_utf8(bytes.get(..length)?).ok()?;
+        let once = match (parts.ts, parts.nonce) {
+            (Some(ts), Some(place)) => {
+                let nonce = text.get(place)?;
+                Nonce::check(nonce).ok()?;
+                Some(OnceRef { made: Timestamp::from_unix_s(ts), nonce })
+            }
+            (None, None) if !settings.once_required => None,
+            _ => return None,
+        };
+        let id = match parts.id {
+            None => None,
+            Some(Found { number: Some(number), .. }) => Some(Id::Number(Number::Unsigned(number))),
+            Some(Found { place, .. }) => Some(Id::read(Value::Text(text.get(place)?))?),
+        };
+        let attributes = text.get(parts.attributes)?;
+        if attributes.len() > settings.limits.attributes_bytes_max {
+            return None;
+        }
+        let attributes = (command == CommandKind::Register).then_some(attributes);
+        let kind = match parts.kind {
+            None => None,
+            Some(place) => Some(text.get(place)?),
+        };
+        let mut entity = 0;
+        subject(text.get(parts.entity?)?, kind, settings, |subject| {
+            entity = subject.0.front();
+            changes.push(place, subject, attributes, once);
+        })?;
+        Some(Change { length, id, command, entity })
     }
 
     /// As [`Known::read`].
@@ -150,6 +250,88 @@ impl Alike {
         }
         Some((end, message::understand(&members, end, principal, settings)))
     }
+}
+
+/// Which change a command with these values asks for; `None` where it is none, or one of the values is of no use to it, or
+/// of the wrong sort.
+fn change(command: &str, meanings: &[Meaning], values: &[Spelled<'_>]) -> Option<CommandKind> {
+    let is = |name| command.eq_ignore_ascii_case(name);
+    let kind = [("REGISTER", CommandKind::Register), ("REMOVE", CommandKind::Remove)]
+        .into_iter()
+        .find_map(|(name, kind)| is(name).then_some(kind))?;
+    let used = |(meaning, value): (&Meaning, &Spelled<'_>)| match (meaning, value) {
+        (Meaning::Member(Member::Id), _)
+        | (Meaning::Member(Member::Entity | Member::Kind | Member::Nonce), Spelled::Text(_))
+        | (Meaning::Member(Member::Ts), Spelled::Number(_)) => true,
+        (Meaning::Member(_), _) => false,
+        (Meaning::Attribute { .. }, _) => kind == CommandKind::Register,
+    };
+    meanings.iter().zip(values).all(used).then_some(kind)
+}
+
+/// The values of a message that asks for a change, and where they stand.
+#[derive(Default)]
+struct Parts {
+    entity: Option<Range<usize>>,
+    kind: Option<Range<usize>>,
+    nonce: Option<Range<usize>>,
+    ts: Option<u64>,
+    id: Option<Found>,
+    attributes: Range<usize>,
+}
+
+impl Parts {
+    /// Takes note of a value.
+    #[inline(always)]
+    fn take(&mut self, meaning: &Meaning, found: Found) {
+        match meaning {
+            Meaning::Attribute { first, last } => {
+                if let Some(before) = first {
+                    self.attributes.start = found.place.start - before;
+                }
+                if let Some(behind) = last {
+                    self.attributes.end = found.place.end + behind;
+                }
+            }
+            Meaning::Member(Member::Entity) => self.entity = Some(found.place),
+            Meaning::Member(Member::Kind) => self.kind = Some(found.place),
+            Meaning::Member(Member::Nonce) => self.nonce = Some(found.place),
+            Meaning::Member(Member::Ts) => self.ts = found.number,
+            Meaning::Member(Member::Id) => self.id = Some(found),
+            Meaning::Member(_) => {}
+        }
+    }
+}
+
+/// Gives `found` the canonical name of the entity that is to be changed, with its hash and its kind, which is none but a
+/// closed one. `None` for what is no name, or not of the kind that it is said to be.
+#[inline(always)]
+fn subject(
+    text: &str,
+    kind: Option<&str>,
+    settings: &Settings,
+    found: impl FnOnce((EntityHash, &'static Kind, &str)),
+) -> Option<()> {
+    let plain = Entity::plain_kind(text.as_bytes()).filter(|plain| kind.is_none_or(|kind| kind == plain.name()));
+    if text.len() > settings.limits.entity_bytes_max {
+        return None;
+    }
+    let Some(plain) = plain else {
+        let (kind, entity) = thoroughly(text, kind)?;
+        found((settings.hash_key.hash(entity.as_str()), kind, entity.as_str()));
+        return Some(());
+    };
+    found((settings.hash_key.hash(text), plain, text));
+    Some(())
+}
+
+#[cold]
+fn thoroughly(text: &str, kind: Option<&str>) -> Option<(&'static Kind, Entity)> {
+    let entity = match kind {
+        None => Entity::parse(text).ok()?,
+        Some(kind) => Entity::parse_as(text, Kind::parse(kind)?).ok()?,
+    };
+    Some((entity.kind().to_static()?, entity))
 }
 
 /// Adds the values within attributes, which are a flat object themselves. Whether that was so.

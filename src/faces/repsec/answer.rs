@@ -5,9 +5,11 @@
 
 use std::borrow::Cow;
 
-use crate::domain::{Change, Event, Found, HistoryPage, Order, Outcome, Refusal};
+use crate::domain::{
+    AskedChange, Change, Changed, Changes, Event, Found, HistoryPage, Order, Outcome, Refusal, Unavailable,
+};
 use crate::types::attributes::object_text;
-use crate::types::{Entity, Kind, KindCode, RFC3339_BYTES_MAX, Sequence, Timestamp};
+use crate::types::{Kind, KindCode, RFC3339_BYTES_MAX, Sequence, Timestamp};
 use crate::wire::text::{push_string, push_unsigned};
 
 use super::bulk::{NameResult, RESULT_BYTES};
@@ -87,6 +89,14 @@ pub fn write_found(out: &mut Vec<u8>, id: Option<&Id>, found: Found) -> Status {
         }
         Found::Unavailable(why) => line.error(ErrorCode::from(why), None),
     };
+    line.end();
+    status
+}
+
+/// Writes the answer that tells what came of a change, the same line as [`write_outcome()`] gives for it.
+pub fn write_changed(out: &mut Vec<u8>, asked: &Asked, changes: &Changes, change: &AskedChange) -> Status {
+    let mut line = Line::begin(out, asked.id.as_ref());
+    let status = line.change(asked.command, changes, change);
     line.end();
     status
 }
@@ -232,16 +242,21 @@ impl<'a> Line<'a> {
     fn outcome(&mut self, asked: &Asked, outcome: &Outcome) -> Status {
         match outcome {
             Outcome::Registered { entity, sequence, time: _, replayed } => {
-                self.changed(REGISTERED_NOW, entity, Some(entity.kind()), *sequence, *replayed)
+                self.changed(REGISTERED_NOW, entity.as_str(), Some(entity.kind()), *sequence, *replayed)
             }
             Outcome::Removed { entity, sequence, time: _, replayed } => {
-                self.changed(REMOVED_NOW, entity, None, *sequence, *replayed)
+                self.changed(REMOVED_NOW, entity.as_str(), None, *sequence, *replayed)
             }
             Outcome::Verified(verified) => {
                 self.verified(verified.verified, verified.kind.name(), verified.last_updated);
                 Status::Ok
             }
-            // Sessions take these apart; as the answer to one message they are a list.
+            // Sessions take these apart; as the answer to one message it is the first of them.
+            Outcome::Changed(changes) => match changes.each().first() {
+                Some(change) => self.change(asked.command, changes, change),
+                None => self.error(ErrorCode::from(Unavailable::Failed), None),
+            },
+            // And these are a list.
             Outcome::VerifiedMany(part) | Outcome::VerifiedEach(part) => {
                 let results: Vec<_> = part.each().iter().map(|lookup| NameResult::from(lookup.found)).collect();
                 self.names(&results)
@@ -252,18 +267,40 @@ impl<'a> Line<'a> {
         }
     }
 
+    fn change(&mut self, command: CommandKind, changes: &Changes, change: &AskedChange) -> Status {
+        match change.changed {
+            Changed::Happened { sequence, time: _, replayed } => {
+                let kind = change.begins().then_some(change.kind());
+                let begin = if change.begins() { REGISTERED_NOW } else { REMOVED_NOW };
+                self.changed(begin, changes.entity(change), kind, sequence, replayed)
+            }
+            Changed::Refused(refusal) => self.refused(command, refusal),
+            Changed::Unavailable(why) => self.error(ErrorCode::from(why), None),
+            // No answer is written before it is decided.
+            Changed::Undecided => self.error(ErrorCode::from(Unavailable::Failed), None),
+        }
+    }
+
     /// `kind` is told of what was registered, since the registrant may have left it to be inferred.
     fn changed(
         &mut self,
         begin: &[u8],
-        entity: &Entity,
+        entity: &str,
         kind: Option<&Kind>,
         sequence: Sequence,
         replayed: bool,
     ) -> Status {
-        self.out.reserve(begin.len() + entity.as_str().len() + CHANGED_BYTES_MAX);
+        self.out.reserve(begin.len() + entity.len() + CHANGED_BYTES_MAX);
         self.out.extend_from_slice(begin);
-        push_string(self.out, entity.as_str());
+        match kind {
+            // What has the syntax of a domain or an address needs no escape.
+            Some(Kind::Domain | Kind::Ip) => {
+                self.out.push(b'"');
+                self.out.extend_from_slice(entity.as_bytes());
+                self.out.push(b'"');
+            }
+            _ => push_string(self.out, entity),
+        }
         if let Some(kind) = kind {
             // The names of kinds need no escape.
             self.out.extend_from_slice(b",\"type\":\"");

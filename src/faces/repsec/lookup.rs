@@ -122,7 +122,7 @@ pub fn read_many(line: &[u8], lookups: &mut Lookups, settings: &Settings) -> Opt
 #[inline(always)]
 fn name(text: &[u8], settings: &Settings, found: impl FnOnce(EntityHash, &[u8])) -> Option<Result<(), BadName>> {
     let bytes_max = settings.limits.entity_bytes_max;
-    if text.len() <= bytes_max && Entity::is_plainly_canonical(text) {
+    if text.len() <= bytes_max && Entity::plain_kind(text).is_some() {
         found(settings.hash_key.hash_bytes(text), text);
         return Some(Ok(()));
     }

@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::domain::{Asked, Command, Found, Lookups, Order, Outcome, Unavailable, Verified};
+use crate::domain::{Asked, Changed, Changes, Command, Found, Lookups, Order, Outcome, Unavailable, Verified};
 use crate::faces::{Face, Record, Step};
 use crate::types::{KindCode, Principal, Timestamp};
 use crate::wire::Malformed;
@@ -21,7 +21,7 @@ use crate::wire::frame::{Scan, Scanner};
 use crate::wire::json::Parser;
 use crate::wire::shape::Shape;
 
-use super::alike::Known;
+use super::alike::{self, Known};
 use super::answer::{self, Answer};
 use super::bulk::Gathering;
 use super::id::Id;
@@ -30,13 +30,13 @@ use super::message::{self, CommandKind, Fault, Meaning, Message, Rejected};
 use super::settings::Settings;
 use super::status::ErrorCode;
 use inbound::Inbound;
+use together::Together;
 
 mod inbound;
+mod together;
 
 /// Bytes of answers after which no further one is taken at once.
 const OUTPUT_BYTES: usize = 64 * 1024;
-/// Lookups that are asked together at the most, so that the first of many does not wait for long.
-const RUN_MAX: usize = 256;
 /// Messages in flight for which an idle session keeps memory.
 const KEPT_SLOTS: usize = 4;
 
@@ -56,13 +56,10 @@ pub struct Session {
     closing: bool,
     unsent_bytes: usize,
     records: Vec<Record>,
-    /// Lookups that are asked together, and the slot of the first.
-    run: Box<Lookups>,
-    run_slot: u64,
-    /// What is asked behind them.
+    /// What is asked together.
+    together: Together,
+    /// What is asked behind that.
     behind: Option<Step>,
-    /// Lookups that were answered, for their memory.
-    spare: Option<Box<Lookups>>,
     /// What the peer's lookups look like.
     shape: Option<Box<Shape>>,
     /// What its other commands look like.
@@ -88,9 +85,11 @@ enum State {
     Gathering(Gathering),
     /// What a lookup has found, of a kind that is no extension.
     Found(Found),
-    /// What the store has said.
-    Outcome(Outcome),
-    /// The answer that the face gives. It lies apart, so that slots are small.
+    /// What came of a change, of those that were decided together the one at this place.
+    Changed(Rc<Changes>, usize),
+    /// What the store has said. It lies apart, so that slots are small, as does what follows.
+    Outcome(Box<Outcome>),
+    /// The answer that the face gives.
     Ready(Box<Answer>),
 }
 
@@ -102,7 +101,7 @@ impl Session {
             scanner: Scanner::new(limits.bulk_message_bytes_max, limits.depth_max),
             settings,
             parser,
-            run: Box::new(Lookups::new(principal.clone())),
+            together: Together::new(principal.clone()),
             principal,
             inbound: Inbound::default(),
             slots: VecDeque::new(),
@@ -111,9 +110,7 @@ impl Session {
             closing: false,
             unsent_bytes: 0,
             records: Vec::new(),
-            run_slot: 0,
             behind: None,
-            spare: None,
             shape: None,
             known: Known::default(),
         }
@@ -131,11 +128,17 @@ impl Session {
         self.inbound.return_memory(lent);
     }
 
-    /// The next command that is no lookup. Lookups before it gather in the run, which goes first.
+    /// The next command that goes alone. Lookups, or changes, before it gather, and go first: then there may be none.
     fn advance(&mut self, now: Timestamp) -> Option<Step> {
         while !self.closing && !self.is_full() {
             if self.lookup().is_some() {
-                if self.run.len() >= RUN_MAX {
+                if self.together.enough_with_lookup() {
+                    return None;
+                }
+                continue;
+            }
+            if self.known.changes() && self.change().is_some() {
+                if self.together.enough_with_change() {
                     return None;
                 }
                 continue;
@@ -175,7 +178,7 @@ impl Session {
         self.scanner.forget(unneeded);
     }
 
-    /// Reads one message if it is like the last VERIFY of one entity, as most are, and adds it to the run. `None` when it
+    /// Reads one message if it is like the last VERIFY of one entity, as most are, and adds it to what has gathered. `None` when it
     /// is not: nothing has happened then.
     #[inline]
     fn lookup(&mut self) -> Option<()> {
@@ -184,18 +187,36 @@ impl Session {
         let len = bytes.len().checked_sub(begin)?;
         let shape = self.shape.as_deref()?;
         let slot = self.messages();
-        let run_slot = if self.run.is_empty() { slot } else { self.run_slot };
-        let place = u32::try_from(slot - run_slot).ok()?;
+        let bytes = self.inbound.padded(begin);
         let mut entity = 0;
-        let run = &mut self.run;
-        let (length, id) = lookup::read_one(shape, self.inbound.padded(begin), len, &self.settings, |hash, name| {
-            entity = hash.front();
-            run.push(place, hash, name);
+        let (length, id) = self.together.lookup(slot, |place, lookups| {
+            lookup::read_one(shape, bytes, len, &self.settings, |hash, name| {
+                entity = hash.front();
+                lookups.push(place, hash, name);
+            })
         })?;
-        self.run_slot = run_slot;
         self.scanner.accept(begin..begin + length);
         self.malformed_in_a_row = 0;
         let asked = answer::Asked { id, command: CommandKind::Verify, order: Order::default() };
+        self.slots.push_back(Slot { asked, entity, state: State::Waiting, weight_bytes: 0 });
+        Some(())
+    }
+
+    /// Reads one message if it asks for a change and is like one before, as most are, and adds it to the changes that have
+    /// gathered. `None` when it is not: nothing has happened then.
+    #[inline]
+    fn change(&mut self) -> Option<()> {
+        let bytes = self.inbound.bytes();
+        let begin = self.scanner.next_start(bytes)?;
+        let len = bytes.len().checked_sub(begin)?;
+        let slot = self.messages();
+        let bytes = self.inbound.padded(begin);
+        let alike::Change { length, id, command, entity } = self
+            .together
+            .change(slot, |place, changes| self.known.read_change(bytes, len, &self.settings, place, changes))?;
+        self.scanner.accept(begin..begin + length);
+        self.malformed_in_a_row = 0;
+        let asked = answer::Asked { id, command, order: Order::default() };
         self.slots.push_back(Slot { asked, entity, state: State::Waiting, weight_bytes: 0 });
         Some(())
     }
@@ -339,7 +360,7 @@ impl Session {
     }
 
     /// Brings what was found by lookups that were asked together, and keeps their memory.
-    fn complete_each(&mut self, first: u64, mut lookups: Box<Lookups>) {
+    fn complete_each(&mut self, first: u64, lookups: Box<Lookups>) {
         let mut found_bytes = 0;
         for lookup in lookups.each() {
             let Some(slot) = self.slot_mut(first + u64::from(lookup.place)).filter(|slot| slot.is_asked()) else {
@@ -350,7 +371,7 @@ impl Session {
                     let kind = lookups.extension(lookup.place).cloned();
                     let verified = |kind| Outcome::Verified(Verified { verified: true, kind, last_updated });
                     // A table that finds an extension names it.
-                    State::Outcome(kind.map_or(Outcome::Unavailable(Unavailable::Failed), verified))
+                    State::Outcome(Box::new(kind.map_or(Outcome::Unavailable(Unavailable::Failed), verified)))
                 }
                 found => State::Found(found),
             };
@@ -358,8 +379,20 @@ impl Session {
             found_bytes += answer::SHORT;
         }
         self.unsent_bytes += found_bytes;
-        lookups.clear();
-        self.spare = Some(lookups);
+        self.together.keep_lookups(lookups);
+    }
+
+    /// Brings what came of changes that were asked together.
+    fn complete_changes(&mut self, first: u64, changes: Box<Changes>) {
+        let changes: Rc<Changes> = Rc::from(changes);
+        for (at, change) in changes.each().iter().enumerate() {
+            let slot = self.slot_mut(first + u64::from(change.place)).filter(|slot| slot.is_asked());
+            if let Some(slot) = slot {
+                slot.state = State::Changed(Rc::clone(&changes), at);
+                slot.weight_bytes = answer::SHORT;
+                self.unsent_bytes += answer::SHORT;
+            }
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -373,7 +406,7 @@ impl State {
         match self {
             State::Waiting => 0,
             State::Gathering(gathering) => gathering.weight_bytes(),
-            State::Found(_) => answer::SHORT,
+            State::Found(_) | State::Changed(..) => answer::SHORT,
             State::Outcome(outcome) => answer::estimated_bytes_of(outcome),
             State::Ready(answer) => answer::estimated_bytes(answer),
         }
@@ -416,23 +449,21 @@ impl Face for Session {
             return Some(step);
         }
         let step = self.advance(now);
-        if self.run.is_empty() {
-            return step;
-        }
+        let Some(first) = self.together.take() else { return step };
         self.behind = step;
-        let empty = self.spare.take().unwrap_or_else(|| Box::new(Lookups::new(self.principal.clone())));
-        Some(Step { slot: self.run_slot, asked: Asked::Each(mem::replace(&mut self.run, empty)) })
+        Some(first)
     }
 
     fn complete(&mut self, slot: u64, outcome: Outcome) {
         let outcome = match outcome {
             Outcome::VerifiedEach(lookups) => return self.complete_each(slot, lookups),
+            Outcome::Changed(changes) => return self.complete_changes(slot, changes),
             outcome => outcome,
         };
         let Some(slot) = self.slot_mut(slot) else { return };
         slot.state = match (mem::replace(&mut slot.state, State::Waiting), outcome) {
             // Answered already: the end of another part has failed the whole.
-            (answered @ (State::Ready(_) | State::Outcome(_) | State::Found(_)), _) => {
+            (answered @ (State::Ready(_) | State::Outcome(_) | State::Found(_) | State::Changed(..)), _) => {
                 slot.state = answered;
                 return;
             }
@@ -440,7 +471,7 @@ impl Face for Session {
                 gathering.fill(&part);
                 gathered(gathering)
             }
-            (State::Waiting | State::Gathering(_), outcome) => State::Outcome(outcome),
+            (State::Waiting | State::Gathering(_), outcome) => State::Outcome(Box::new(outcome)),
         };
         let before = mem::replace(&mut slot.weight_bytes, slot.state.weight_bytes());
         let weight_bytes = slot.weight_bytes;
@@ -454,13 +485,23 @@ impl Face for Session {
         {
             let (status, changed) = match state {
                 State::Found(found) => (answer::write_found(out, asked.id.as_ref(), *found), false),
+                State::Changed(changes, at) => match changes.each().get(*at) {
+                    Some(change) => {
+                        let happened = matches!(change.changed, Changed::Happened { replayed: false, .. });
+                        (answer::write_changed(out, asked, changes, change), happened)
+                    }
+                    // No slot was told so.
+                    None => break,
+                },
                 State::Outcome(outcome) => (answer::write_outcome(out, asked, outcome), tells_of_change(outcome)),
                 State::Ready(answer) => (answer::write(out, asked, answer, &self.settings), false),
                 State::Waiting | State::Gathering(_) => break,
             };
             self.records.push(Record { command: asked.command as u8, status: status.code(), entity: *entity, changed });
             self.unsent_bytes = self.unsent_bytes.saturating_sub(*weight_bytes);
-            self.slots.pop_front();
+            if let Some(Slot { state: State::Changed(changes, _), .. }) = self.slots.pop_front() {
+                self.together.keep_changes(changes);
+            }
             self.first += 1;
         }
     }
@@ -516,8 +557,7 @@ impl Face for Session {
         self.inbound.release_memory();
         if self.slots.is_empty() && self.slots.capacity() > KEPT_SLOTS {
             self.slots = VecDeque::new();
-            *self.run = Lookups::new(self.principal.clone());
-            self.spare = None;
+            self.together.release_memory();
         }
         if self.records.is_empty() && self.records.capacity() > KEPT_SLOTS {
             self.records = Vec::new();

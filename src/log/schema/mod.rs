@@ -8,7 +8,7 @@
 
 mod v1;
 
-use crate::domain::{Change, Event, Standing, standing_after};
+use crate::domain::{Change, Event, EventRef, Standing, standing_after};
 use crate::types::{Attributes, Entity, HashKey, Kind, Nonce, Once, Principal, Sequence, Timestamp};
 
 use super::fields::Malformed;
@@ -84,7 +84,7 @@ impl<'a> StoredEvent<'a> {
 ///
 /// # Errors
 /// When the memory for it cannot be had.
-pub fn encode_event(event: &Event, into: &mut Vec<u8>) -> Result<(), Malformed> {
+pub fn encode_event(event: &EventRef<'_>, into: &mut Vec<u8>) -> Result<(), Malformed> {
     v1::encode(event, into)
 }
 

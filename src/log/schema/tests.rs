@@ -9,7 +9,7 @@ use crate::types::{Attributes, Entity, Kind, Nonce, Once, Principal, Sequence, T
 
 fn encoded(event: &Event) -> Vec<u8> {
     let mut bytes = Vec::new();
-    encode_event(event, &mut bytes).unwrap();
+    encode_event(&event.into(), &mut bytes).unwrap();
     bytes
 }
 
@@ -54,7 +54,7 @@ proptest! {
     #[test]
     fn place_in_the_buffer_does_not_matter(event in events(), before in 0..40_usize) {
         let mut bytes = vec![7; before];
-        encode_event(&event, &mut bytes).unwrap();
+        encode_event(&EventRef::from(&event), &mut bytes).unwrap();
         prop_assert_eq!(&bytes[before..], &encoded(&event)[..]);
     }
 

@@ -8,15 +8,15 @@ use rkyv::rancor::Failure;
 use rkyv::with::{AsBox, InlineAsBox};
 use rkyv::{Archive, Serialize};
 
-use crate::domain::{Change, Event};
+use crate::domain::EventRef;
 use crate::types::{Kind, Sequence, Timestamp};
 
 use super::super::fields::{Fields, Malformed};
 use super::StoredEvent;
 
-/// The code of [`Change::Registered`].
+/// The code of a life that began ([`Change::Registered`](crate::domain::Change::Registered)).
 const REGISTERED: u8 = 1;
-/// The code of [`Change::Removed`].
+/// The code of one that ended.
 const REMOVED: u8 = 2;
 
 /// An event. Numbers in place of enums, because an enum's unused bytes would not be determined.
@@ -60,24 +60,19 @@ const _: () = assert!(size_of::<ArchivedEventV1<'static>>() == ROOT_BYTES);
 const _: () = assert!(size_of::<ArchivedSubjectV1<'static>>() == SUBJECT_BYTES);
 const _: () = assert!(align_of::<ArchivedEventV1<'static>>() == 1);
 
-pub(super) fn encode(event: &Event, into: &mut Vec<u8>) -> Result<(), Malformed> {
-    let (change, attributes) = match &event.change {
-        Change::Registered { attributes } => (REGISTERED, attributes.as_str()),
-        Change::Removed => (REMOVED, ""),
-    };
-    let kind = event.entity.kind();
+pub(super) fn encode(event: &EventRef<'_>, into: &mut Vec<u8>) -> Result<(), Malformed> {
     let stored = EventV1 {
         sequence: event.sequence.value(),
         time_ms: event.time.unix_ms(),
-        change,
-        kind: kind.code(),
+        change: if event.attributes.is_some() { REGISTERED } else { REMOVED },
+        kind: event.kind.code(),
         subject: SubjectV1 {
-            entity: event.entity.as_str(),
-            extension: if let Kind::Extension(name) = kind { name } else { "" },
-            actor: event.principal.name(),
-            attributes,
-            nonce: event.once.as_ref().map_or("", |once| once.nonce.as_str()),
-            made_ms: event.once.as_ref().map_or(0, |once| once.made.unix_ms()),
+            entity: event.entity,
+            extension: if let Kind::Extension(name) = event.kind { name } else { "" },
+            actor: event.principal,
+            attributes: event.attributes.unwrap_or_default(),
+            nonce: event.once.map_or("", |once| once.nonce),
+            made_ms: event.once.map_or(0, |once| once.made.unix_ms()),
         },
     };
     // No part of it wants more of a serializer than that it writes: no arena, and no memory of what is shared.

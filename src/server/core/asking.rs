@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use crate::domain::{Asked, Claim, Command, Lookups, Request};
+use crate::domain::{Asked, Changes, Claim, Command, Lookups, Request};
 use crate::faces::Face;
 use crate::types::Timestamp;
 
@@ -83,7 +83,7 @@ impl Core {
         let held = connection.held.borrow();
         let bound = match held.as_ref() {
             Some((_, Asked::One(request))) => histories_max(request),
-            Some((_, Asked::Many(_) | Asked::Each(_))) | None => None,
+            Some((_, Asked::Many(_) | Asked::Each(_) | Asked::Changes(_))) | None => None,
         };
         self.brain.borrow().is_some() && bound.is_some_and(|bound| connection.histories.borrow().len() < bound)
     }
@@ -97,22 +97,21 @@ impl Core {
         match asked {
             Asked::Many(lookups) => self.dispatch_lookups(tag, lookups, Asked::Many),
             Asked::Each(lookups) => self.dispatch_lookups(tag, lookups, Asked::Each),
+            Asked::Changes(changes) => return self.dispatch_changes(connection, tag, changes).map(Asked::Changes),
             Asked::One(request) => {
                 let owner = request.command.subject().hash.shard(self.shared.mesh.cores());
-                let (undecided_at, undecided) = connection.undecided.get();
                 let changes = request.command.changes_state();
                 let histories = connection.histories.borrow().len();
                 let histories_max = histories_max(&request);
-                if changes && undecided > 0 && undecided_at != owner
-                    || histories_max.is_some_and(|bound| histories >= bound)
+                if changes && !connection.may_change_at(owner) || histories_max.is_some_and(|bound| histories >= bound)
                 {
                     return Some(Asked::One(request));
                 }
                 if histories_max.is_some() {
                     connection.histories.borrow_mut().push(slot);
                 }
-                if changes && owner != self.index {
-                    connection.undecided.set((owner, undecided + 1));
+                if changes {
+                    self.note_undecided(connection, owner);
                 }
                 self.ask(owner, tag, Asked::One(request));
             }
@@ -134,6 +133,32 @@ impl Core {
         }
     }
 
+    /// Sends changes to their owners, as long as those behind need not wait for those before; the rest comes back.
+    fn dispatch_changes(&self, connection: &Connection, tag: Tag, mut rest: Box<Changes>) -> Option<Box<Changes>> {
+        let cores = self.shared.mesh.cores();
+        if cores == 1 {
+            self.ask(self.index, tag, Asked::Changes(rest));
+            return None;
+        }
+        while let Some(owner) = rest.each().first().map(|change| change.hash.shard(cores)) {
+            if !connection.may_change_at(owner) {
+                return Some(rest);
+            }
+            let part = rest.take_front_while(|change| change.hash.shard(cores) == owner);
+            self.note_undecided(connection, owner);
+            self.ask(owner, tag, Asked::Changes(Box::new(part)));
+        }
+        None
+    }
+
+    /// Notes that a core has to decide a change, or some that travel together, unless it is this one: what this one is asked
+    /// it decides in that order, before it sends anything.
+    fn note_undecided(&self, connection: &Connection, owner: usize) {
+        if owner != self.index {
+            connection.undecided.set((owner, connection.undecided.get().1 + 1));
+        }
+    }
+
     /// Asks the engine of this core, or writes to that of another; in both cases with the next [`flush`](Self::flush),
     /// and this core's before the others'.
     fn ask(&self, owner: usize, tag: Tag, asked: Asked) {
@@ -141,6 +166,7 @@ impl Core {
             let entities = match &asked {
                 Asked::One(_) => 1,
                 Asked::Many(lookups) | Asked::Each(lookups) => lookups.len(),
+                Asked::Changes(changes) => changes.len(),
             };
             self.own_entities.set(self.own_entities.get() + entities);
             self.own.borrow_mut().push((tag, asked));

@@ -117,6 +117,11 @@ impl Kind {
         closed(code).map(|(kind, ..)| kind.clone())
     }
 
+    /// The same kind, which lives as long as the program; `None` for an extension.
+    pub fn to_static(&self) -> Option<&'static Kind> {
+        closed(self.code()).map(|(kind, ..)| kind)
+    }
+
     /// The name of a kind that is not an extension; `extension` for those.
     pub(super) fn closed_name(&self) -> &'static str {
         match self {

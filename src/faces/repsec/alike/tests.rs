@@ -17,6 +17,31 @@ fn alike(known: &mut Known, text: &[u8]) -> Option<(usize, Result<Message, Rejec
     known.read(text, text.len(), &Principal::Anonymous, &settings())
 }
 
+/// Reads a change after another one, which it must leave alone.
+fn change(known: &mut Known, text: &[u8], len: usize) -> Option<(Change, Changes)> {
+    let mut changes = Changes::new(Principal::Anonymous);
+    changes.push(0, (settings().hash_key.hash("first"), &Kind::Userid, "first"), None, None);
+    let before = changes.clone();
+    let read = known.read_change(text, len, &settings(), 7, &mut changes);
+    let first = changes.take_front_while(|change| change.place == 0);
+    assert_eq!(first, before);
+    assert_eq!(changes.len(), usize::from(read.is_some()));
+    read.map(|read| (read, changes))
+}
+
+/// Holds a change that was understood at a glance to what the thorough way says.
+fn is_the_same((change, changes): &(Change, Changes), text: &[u8]) -> Result<(), TestCaseError> {
+    let read = thoroughly(&text[..change.length]).unwrap();
+    let message::Meaning::One(command, request) = &read.meaning else {
+        return Err(TestCaseError::fail("it is no change"));
+    };
+    prop_assert_eq!((&change.id, change.command), (&read.id, *command));
+    let asked = &changes.each()[0];
+    prop_assert_eq!((asked.place, Some(changes.asked(asked))), (7, request.change()));
+    prop_assert_eq!(change.entity, asked.hash.front());
+    Ok(())
+}
+
 fn thoroughly(text: &[u8]) -> Result<Message, Rejected> {
     let mut bytes = text.to_vec();
     message::read(&mut Parser::new(16), &mut bytes, text.len(), &Principal::Anonymous, &settings())
@@ -110,6 +135,12 @@ proptest! {
             if let Some((length, read)) = read {
                 prop_assert_eq!(format!("{:?}", read), format!("{:?}", thoroughly(&text[..length])));
             }
+            let read = change(&mut known, text, text.len());
+            let also = change(&mut known, &padded, text.len());
+            prop_assert_eq!(format!("{:?}", read), format!("{:?}", also), "what stands behind a change matters");
+            if let Some(read) = read {
+                is_the_same(&read, text)?;
+            }
         }
     }
 
@@ -132,6 +163,11 @@ proptest! {
             if let Some((length, read)) = read {
                 prop_assert_eq!(length, text.len());
                 prop_assert!(read.is_ok(), "{:?}", read);
+            }
+            let read = change(&mut known, text.as_bytes(), text.len());
+            prop_assert_eq!(read.is_some(), number > 0 && form < 2, "{}", text);
+            if let Some(read) = read {
+                is_the_same(&read, text.as_bytes())?;
             }
             known.learn(text.as_bytes());
         }
@@ -172,7 +208,9 @@ fn nothing_is_learnt_in_vain_for_long() {
     for number in 0..100 {
         let text = format!("{{\"command\":\"PING\",\"id\":1{}}}", " ".repeat(number));
         known.learn(text.as_bytes());
-        if alike(&mut Known { strange: 0, oldest: 0, kinds: known.kinds.split_off(0) }, text.as_bytes()).is_some() {
+        if alike(&mut Known { strange: 0, oldest: 0, changes: false, kinds: known.kinds.split_off(0) }, text.as_bytes())
+            .is_some()
+        {
             learnt.push(number + 1);
         }
     }

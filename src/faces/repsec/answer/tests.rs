@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Unavailable, Verified};
+use crate::domain::{Changes, Unavailable, Verified};
 use crate::faces::repsec::Limits;
 use crate::faces::repsec::bulk::BadName;
-use crate::types::{Attributes, EntityError, HashKey, Principal};
+use crate::types::{Attributes, Entity, EntityError, HashKey, Principal};
 use crate::wire::json::Number;
 
 const NOON: Timestamp = Timestamp::from_unix_ms(1_756_807_200_120);
@@ -173,6 +173,38 @@ fn history_tells_what_who_and_when() {
         written(CommandKind::Audit, &Outcome::Audited(Box::new(last))),
         r#"{"status":200,"message":"History of the entity","entity":"example.com","events":[]}"#
     );
+}
+
+proptest! {
+    /// Of changes that were decided together each is told in the words of one that was decided alone.
+    #[test]
+    fn what_came_of_a_change_is_told_in_the_same_words(
+        registers: bool, replayed: bool, name in "[a-z]{1,8}( \"?[a-z]{1,8})?", number in any::<u64>(), came in 0..4,
+    ) {
+        let (sequence, time) = (Sequence::new(number), NOON);
+        let entity = Entity::parse(&name).unwrap();
+        let (changed, outcome) = match came {
+            0 => (Changed::Refused(Refusal::NonceReused), Outcome::Refused(Refusal::NonceReused)),
+            1 => (Changed::Unavailable(Unavailable::Failed), Outcome::Unavailable(Unavailable::Failed)),
+            _ => {
+                let outcome = if registers {
+                    Outcome::Registered { entity: entity.clone(), sequence, time, replayed }
+                } else {
+                    Outcome::Removed { entity: entity.clone(), sequence, time, replayed }
+                };
+                (Changed::Happened { sequence, time, replayed }, outcome)
+            }
+        };
+        let mut changes = Changes::new(Principal::Anonymous);
+        let subject = (HashKey::new([7; 16]).hash(entity.as_str()), entity.kind().to_static().unwrap(), entity.as_str());
+        changes.push(0, subject, registers.then_some("{\"a\":1}"), None);
+        let command = if registers { CommandKind::Register } else { CommandKind::Remove };
+        let asked = Asked { id: Some(Id::Number(Number::Unsigned(number))), ..asked(command) };
+        let alone = told(&asked, &outcome);
+        changes.each_mut().for_each(|(_, noted)| *noted = changed);
+        prop_assert_eq!(line_of(|out| write_changed(out, &asked, &changes, &changes.each()[0])), alone.as_str());
+        prop_assert_eq!(told(&asked, &Outcome::Changed(Box::new(changes))), alone);
+    }
 }
 
 #[test]

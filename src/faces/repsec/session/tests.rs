@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Named, Refusal, Unavailable, Verified};
+use crate::domain::{ChangeRef, Named, Refusal, Unavailable, Verified};
 use crate::faces::repsec::Limits;
 use crate::types::limits::{BULK_MESSAGE_BYTES_MAX, MALFORMED_IN_A_ROW_MAX, OUTSTANDING_COMMANDS_MAX};
 use crate::types::{HashKey, Kind, Sequence};
@@ -32,17 +32,41 @@ fn outcomes(asked: &Asked) -> Vec<Outcome> {
             return looked_up(lookups, |name| name.len() % 3 > 0).map(Outcome::VerifiedMany).collect();
         }
         Asked::Each(lookups) => return looked_up(lookups, |_| true).map(Outcome::VerifiedEach).collect(),
+        Asked::Changes(changes) => {
+            return decided(changes).into_iter().map(|part| Outcome::Changed(Box::new(part))).collect();
+        }
     };
     let Named { entity, .. } = request.command.subject();
-    let sequence = Sequence::new(u64::try_from(entity.as_str().len()).unwrap());
     vec![match &request.command {
-        Command::Register { .. } => {
-            Outcome::Registered { entity: entity.clone(), sequence, time: NOW, replayed: request.once.is_some() }
-        }
-        Command::Remove { .. } => Outcome::Refused(Refusal::NotRegistrant),
+        Command::Register { .. } | Command::Remove { .. } => match changed(&request.change().unwrap()) {
+            Changed::Happened { sequence, time, replayed } => {
+                Outcome::Registered { entity: entity.clone(), sequence, time, replayed }
+            }
+            Changed::Refused(refusal) => Outcome::Refused(refusal),
+            other => panic!("{other:?}"),
+        },
         Command::Verify { .. } => Outcome::Verified(Verified { verified: true, kind: Kind::Domain, last_updated: NOW }),
         Command::Audit { .. } => Outcome::Unavailable(Unavailable::Overloaded),
     }]
+}
+
+fn changed(asked: &ChangeRef<'_>) -> Changed {
+    let sequence = Sequence::new(u64::try_from(asked.entity.len()).unwrap());
+    match asked.attributes {
+        Some(_) => Changed::Happened { sequence, time: NOW, replayed: asked.once.is_some() },
+        None => Changed::Refused(Refusal::NotRegistrant),
+    }
+}
+
+/// Changes that came together, by the two shards that own them in turns.
+fn decided(changes: &Changes) -> Vec<Changes> {
+    let (mut rest, mut parts) = (changes.clone(), Vec::new());
+    while let Some(owner) = rest.each().first().map(|change| change.hash.shard(2)) {
+        let mut part = rest.take_front_while(|change| change.hash.shard(2) == owner);
+        part.each_mut().for_each(|(asked, noted)| *noted = changed(&asked));
+        parts.push(part);
+    }
+    parts
 }
 
 fn looked_up(lookups: &Lookups, is_registered: fn(&[u8]) -> bool) -> impl Iterator<Item = Box<Lookups>> {
@@ -136,7 +160,7 @@ fn statuses(heard: &Heard) -> Vec<u64> {
 /// Members of a message behind its id, with the status it will be answered with.
 fn message() -> impl Strategy<Value = (String, u64)> {
     let entity = prop_oneof!["[a-z]{1,8}\\.example", "[A-Z]{1,8}\\.Example\\.", "[a-z]{1,12}"];
-    (entity, 0..11).prop_map(|(entity, shape)| match shape {
+    (entity, 0..16).prop_map(|(entity, shape)| match shape {
         0 => (r#""command":"PING""#.to_owned(), 200),
         1 => (format!(r#""command":"REGISTER","entity":"{entity}","attributes":{{"b":"\n","a":[1]}}"#), 200),
         2 => (format!(r#""command":"REMOVE","entity":"{entity}""#), 403),
@@ -145,6 +169,16 @@ fn message() -> impl Strategy<Value = (String, u64)> {
         6 => (format!(r#""command":"VERIFY","entities":["{entity}",7,"b.example","{entity}","c.example"]"#), 200),
         7 => (format!(r#""command":"CAPABILITIES","entity":"{entity}""#), 200),
         8 => (r#""command":"VERIFY""#.to_owned(), 400),
+        11 | 12 => (format!(r#""command":"REGISTER","entity":"{entity}","attributes":{{"a":"{entity}","b":7}}"#), 200),
+        13 => {
+            let nonce = format!("{entity:x>30}").replace('.', "-");
+            (format!(r#""command":"REGISTER","entity":"{entity}","ts":1756807200,"nonce":"{nonce}""#), 200)
+        }
+        14 => {
+            let status = if entity.contains('.') { 200 } else { 400 };
+            (format!(r#""command":"REGISTER","entity":"{entity}","type":"domain""#), status)
+        }
+        15 => (format!(r#""command":"REMOVE","entity":"{entity}","nonce":"{entity}""#), 400),
         9 => (format!(r#""command":"{entity}""#), 400),
         _ => (r#""command":"VERIFY","entities":["",null]"#.to_owned(), 200),
     })
@@ -197,9 +231,59 @@ proptest! {
         prop_assert_eq!(recorded, statuses(&heard));
     }
 
+    /// What is asked, together or alone, is what the messages say, in their order.
+    #[test]
+    fn commands_are_asked_in_their_order(
+        messages in proptest::collection::vec((0..5_usize, "[a-z]{1,9}\\.(example|\u{e4})"), 1..400),
+        piece in 1..30_000_usize,
+    ) {
+        const COMMANDS: [&str; 5] = ["REGISTER", "REMOVE", "VERIFY", "PING", "AUDIT"];
+        let line = |(command, name): &(usize, String)| {
+            format!("{{\"command\":\"{}\",\"entity\":\"{name}\",\"id\":1}}\n", COMMANDS[*command])
+        };
+        let canonical = |name: &str| crate::types::Entity::parse(name).unwrap().as_str().to_owned();
+        let stream: String = messages.iter().map(line).collect();
+        let expected = (0..).zip(&messages).filter(|(_, (command, _))| *command != 3);
+        let expected: Vec<(u64, &str, String)> =
+            expected.map(|(slot, (command, name))| (slot, COMMANDS[*command], canonical(name))).collect();
+        let (mut session, mut asked) = (session(), Vec::new());
+        for piece in stream.as_bytes().chunks(piece) {
+            session.receive(piece);
+            while let Some(step) = session.next(NOW) {
+                each_asked(&step, |slot, command, name| asked.push((slot, command, name.to_owned())));
+            }
+        }
+        prop_assert_eq!(asked, expected);
+    }
+
     #[test]
     fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
         prop_assert_eq!(converse(session(), &bytes, &[7], &[1]), plainly(&bytes));
+    }
+}
+
+/// Each command of a step, with its slot, its name and its entity.
+fn each_asked(step: &Step, mut visit: impl FnMut(u64, &'static str, &str)) {
+    let change = |change: &ChangeRef<'_>| if change.attributes.is_some() { "REGISTER" } else { "REMOVE" };
+    match &step.asked {
+        Asked::One(request) => match (request.change(), &request.command) {
+            (Some(asked), _) => visit(step.slot, change(&asked), asked.entity),
+            (None, Command::Audit { subject, .. }) => visit(step.slot, "AUDIT", subject.entity.as_str()),
+            (None, other) => visit(step.slot, "VERIFY", other.subject().entity.as_str()),
+        },
+        Asked::Many(_) => panic!("nobody asked for many"),
+        Asked::Each(lookups) => {
+            for lookup in lookups.each() {
+                let name = std::str::from_utf8(lookups.name(lookup)).unwrap();
+                visit(step.slot + u64::from(lookup.place), "VERIFY", name);
+            }
+        }
+        Asked::Changes(changes) => {
+            for asked in changes.each() {
+                let (place, asked) = (asked.place, changes.asked(asked));
+                visit(step.slot + u64::from(place), change(&asked), asked.entity);
+            }
+        }
     }
 }
 
