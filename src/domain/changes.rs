@@ -3,9 +3,25 @@
 //! Their texts stand one behind the other in one piece of memory, and what came of each is noted beside it; so they travel
 //! from floor to floor and back as one value, whose memory is used again.
 
-use super::command::ChangeRef;
 use super::outcome::{Changed, Unavailable};
 use crate::types::{EntityHash, Kind, OnceRef, Principal, Timestamp};
+
+/// A command that changes state, whose texts stand elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ChangeRef<'a> {
+    /// The name of the principal who asks.
+    pub principal: &'a str,
+    /// As [`Request::once`](super::Request::once).
+    pub once: Option<OnceRef<'a>>,
+    /// The keyed hash of the entity's canonical text.
+    pub hash: EntityHash,
+    /// The canonical text.
+    pub entity: &'a str,
+    /// The kind that is registered; of a removal, the one that the text looks like.
+    pub kind: &'a Kind,
+    /// The stored text of the attributes with which a life of the entity shall begin; `None` where its life shall end.
+    pub attributes: Option<&'a str>,
+}
 
 /// Bytes of text for each change that are kept while answers wait for the disk.
 const WAITING_BYTES: usize = 256;

@@ -1,9 +1,9 @@
 //! What may be asked of the store.
 
-use super::changes::Changes;
+use super::changes::{ChangeRef, Changes};
 use super::lookup::Lookups;
 use crate::types::attributes::{covers, object_text};
-use crate::types::{Attributes, Digest, Entity, EntityHash, Kind, Once, OnceRef, Principal, Sequence, Timestamp};
+use crate::types::{Attributes, Digest, Entity, EntityHash, Once, Principal, Sequence, Timestamp};
 
 /// A command with who asks it and what makes its repetition recognizable.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,23 +14,6 @@ pub struct Request {
     pub once: Option<Once>,
     /// What is asked.
     pub command: Command,
-}
-
-/// A command that changes state, whose texts stand elsewhere.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct ChangeRef<'a> {
-    /// The name of the principal who asks.
-    pub principal: &'a str,
-    /// As [`Request::once`].
-    pub once: Option<OnceRef<'a>>,
-    /// The keyed hash of the entity's canonical text.
-    pub hash: EntityHash,
-    /// The canonical text.
-    pub entity: &'a str,
-    /// The kind that is registered; of a removal, the one that the text looks like.
-    pub kind: &'a Kind,
-    /// The stored text of the attributes with which a life of the entity shall begin; `None` where its life shall end.
-    pub attributes: Option<&'a str>,
 }
 
 impl Request {

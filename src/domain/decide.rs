@@ -2,7 +2,8 @@
 
 use crate::types::{HashKey, Sequence, Timestamp};
 
-use super::command::{At, ChangeRef, Claim, Command, Request};
+use super::changes::ChangeRef;
+use super::command::{At, Claim, Command, Request};
 use super::event::{Change, Event};
 use super::outcome::Verified;
 use super::refusal::Refusal;

@@ -17,8 +17,8 @@ pub mod refusal;
 pub mod standing;
 
 pub use apply::{apply, standing_after};
-pub use changes::{AskedChange, Changes};
-pub use command::{Asked, At, ChangeRef, Claim, Command, Named, Order, Page, Request};
+pub use changes::{AskedChange, ChangeRef, Changes};
+pub use command::{Asked, At, Claim, Command, Named, Order, Page, Request};
 pub use decide::{Context, Decision, decide, decide_change, decide_claim};
 pub use event::{Change, Event, EventRef};
 pub use lookup::{Found, Lookup, Lookups};
