@@ -34,6 +34,31 @@ fn known(nonces: &Nonces, nonce: u128, print: u64, made: Timestamp, now: Timesta
 
 const DENIED: Claimed = Claimed::Fresh(None);
 
+/// A use that was taken out of the front keeps none behind it that is over, be it older, since the clock was set back.
+#[test]
+fn what_was_taken_out_keeps_no_other() {
+    let nonces = Nonces::new(KEY, 100_000);
+    // All of one stripe.
+    let nonce = |number: u128| number * STRIPES as u128;
+    let seen = |number, sequence, time| {
+        let (nonce, sequence) = (nonce(number), Sequence::new(sequence));
+        Remembered { nonce, fingerprint: 0, sequence, time }
+    };
+    nonces.remember(seen(1, 1, at(1_000)), at(1_000));
+    nonces.remember(seen(2, 2, at(500)), at(1_000));
+    // Whoever claims looks at the first.
+    assert_eq!(nonces.claim(nonce(3), 0, at(1_000), at(1_000), takes(3, at(1_000))), fresh(3, at(1_000)));
+    // A younger use takes it out, and stands behind the others.
+    nonces.remember(seen(1, 4, at(1_001)), at(1_001));
+    let now = at(500 + 2 * REPLAY_WINDOW_S + 2);
+    assert_eq!(nonces.claim(nonce(4), 0, now, now, takes(5, now)), fresh(5, now));
+    let mut left = Vec::new();
+    visit_all(&nonces, 10, |known| left.push((known.nonce / STRIPES as u128, known.sequence.value())));
+    left.retain(|(_, sequence)| *sequence > 0);
+    left.sort_unstable();
+    assert_eq!(left, [(1, 4), (3, 3), (4, 5)]);
+}
+
 /// Visits everything, so many at a time.
 fn visit_all(nonces: &Nonces, uses: usize, mut visitor: impl FnMut(Remembered)) {
     for stripe in 0..STRIPES {
