@@ -62,6 +62,12 @@ impl Lookups {
         self.each.push(Lookup { hash, place, name, found: Found::Nothing });
     }
 
+    /// Makes room for so many, whose names have so many bytes together.
+    pub fn reserve(&mut self, lookups: usize, name_bytes: usize) {
+        self.each.reserve(lookups);
+        self.names.reserve(name_bytes);
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.each.len()

@@ -1,8 +1,7 @@
 //! The keyed hash of an entity: its place in the AUDIT index, in the tables, and among the shards. And the keyed
 //! fingerprint of attributes, which stands in memory for them.
 
-use siphasher::sip::SipHasher24;
-use siphasher::sip128::SipHasher13;
+use super::sip::{sip13_128, sip24};
 
 /// The random key of a store. It keeps peers from choosing names that collide, and never leaves the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -46,15 +45,16 @@ impl HashKey {
     }
 
     /// The hash of the bytes of a canonical text.
+    #[inline]
     pub fn hash_bytes(&self, canonical: &[u8]) -> EntityHash {
-        EntityHash(SipHasher13::new_with_key(&self.0).hash(canonical).into())
+        EntityHash(sip13_128(&self.0, canonical))
     }
 
     /// The fingerprint of the stored text of [`Attributes`](super::Attributes); `None` where there are none.
     pub fn fingerprint(&self, attributes: &str) -> Option<Fingerprint> {
         let text = Some(attributes).filter(|text| !text.is_empty())?;
         // Another function than the one for names, so that the one key serves both.
-        Some(Fingerprint(SipHasher24::new_with_key(&self.0).hash(text.as_bytes())))
+        Some(Fingerprint(sip24(&self.0, text.as_bytes())))
     }
 }
 

@@ -10,6 +10,7 @@ pub mod limits;
 pub mod nonce;
 pub mod principal;
 pub mod sequence;
+mod sip;
 pub mod time;
 
 pub use attributes::{Attributes, Digest};
@@ -18,4 +19,4 @@ pub use hash::{EntityHash, Fingerprint, HashKey};
 pub use nonce::{Nonce, Once, OnceRef};
 pub use principal::Principal;
 pub use sequence::Sequence;
-pub use time::{RFC3339_BYTES_MAX, Timestamp};
+pub use time::{Day, RFC3339_BYTES_MAX, Timestamp};

@@ -6,6 +6,8 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Timestamp(u64);
 
+/// Bytes of a time in RFC 3339 with whole seconds.
+pub const RFC3339_S_BYTES: usize = 20;
 /// Bytes of a time in RFC 3339 with milliseconds.
 pub const RFC3339_BYTES_MAX: usize = 24;
 
@@ -47,17 +49,10 @@ impl Timestamp {
     }
 
     /// Writes the time as RFC 3339 in UTC with whole seconds, as in the draft's examples: `2025-09-02T10:00:00Z`.
-    pub fn rfc3339_s(self) -> [u8; 20] {
-        let (days, seconds) = self.days_and_seconds();
-        let (year, month, day) = civil_from_days(days);
-        let [c, e] = pair(year / 100);
-        let [d, y] = pair(year % 100);
-        let [m0, m1] = pair(month);
-        let [d0, d1] = pair(day);
-        let [h0, h1] = pair(seconds / 3600);
-        let [i0, i1] = pair(seconds / 60 % 60);
-        let [s0, s1] = pair(seconds % 60);
-        [c, e, d, y, b'-', m0, m1, b'-', d0, d1, b'T', h0, h1, b':', i0, i1, b':', s0, s1, b'Z']
+    pub fn rfc3339_s(self) -> [u8; RFC3339_S_BYTES] {
+        let (mut day, mut text) = (Day::EPOCH, [0; RFC3339_S_BYTES]);
+        day.write(self, &mut text);
+        text
     }
 
     /// Writes the time as RFC 3339 in UTC into `room`, with milliseconds only where there are any, and gives what was
@@ -84,6 +79,49 @@ impl Timestamp {
     #[allow(clippy::cast_possible_truncation, reason = "there are fewer than three million days until the year 9999")]
     const fn days_and_seconds(self) -> (u32, u32) {
         ((self.unix_s() / 86_400) as u32, (self.unix_s() % 86_400) as u32)
+    }
+}
+
+/// Writes times of which many lie on the same day, each as [`Timestamp::rfc3339_s`] does: the date is worked out when it
+/// is another one.
+#[derive(Clone, Copy, Debug)]
+pub struct Day {
+    /// Days since the epoch.
+    number: u32,
+    /// Its first second.
+    begin: [u8; RFC3339_S_BYTES],
+}
+
+impl Day {
+    /// The day of the epoch.
+    pub const EPOCH: Day = Day::of(0);
+
+    const fn of(number: u32) -> Day {
+        let (year, month, day) = civil_from_days(number);
+        let [c, e] = pair(year / 100);
+        let [d, y] = pair(year % 100);
+        let [m0, m1] = pair(month);
+        let [d0, d1] = pair(day);
+        let zero = b'0';
+        let begin =
+            [c, e, d, y, b'-', m0, m1, b'-', d0, d1, b'T', zero, zero, b':', zero, zero, b':', zero, zero, b'Z'];
+        Day { number, begin }
+    }
+
+    /// Writes a time, and remembers its day.
+    #[inline]
+    pub fn write(&mut self, time: Timestamp, text: &mut [u8; RFC3339_S_BYTES]) {
+        let (day, seconds) = time.days_and_seconds();
+        if day != self.number {
+            *self = Day::of(day);
+        }
+        *text = self.begin;
+        let [h0, h1] = pair(seconds / 3600);
+        let [i0, i1] = pair(seconds / 60 % 60);
+        let [s0, s1] = pair(seconds % 60);
+        if let Some(behind) = text.last_chunk_mut() {
+            *behind = [h0, h1, b':', i0, i1, b':', s0, s1, b'Z'];
+        }
     }
 }
 
@@ -145,6 +183,17 @@ mod tests {
             let text = ours.to_string();
             assert_eq!(text.parse::<jiff::Timestamp>().unwrap(), theirs);
             assert_eq!(text.len(), if day.is_multiple_of(1000) { 20 } else { RFC3339_BYTES_MAX }, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_the_same_behind_one_of_any_day() {
+        let mut day = Day::EPOCH;
+        for seconds in [0, 86_399, 86_400, 86_399, 1_756_807_200, 1_756_807_201, 1_756_807_200 + 86_400, 0] {
+            let time = Timestamp::from_unix_s(seconds);
+            let mut text = [0; RFC3339_S_BYTES];
+            day.write(time, &mut text);
+            assert_eq!(text, time.rfc3339_s(), "{time}");
         }
     }
 

@@ -9,7 +9,7 @@ use crate::domain::{
     AskedChange, Change, Changed, Changes, Event, Found, HistoryPage, Order, Outcome, Refusal, Unavailable,
 };
 use crate::types::attributes::object_text;
-use crate::types::{Kind, KindCode, RFC3339_BYTES_MAX, Sequence, Timestamp};
+use crate::types::{Day, Kind, KindCode, RFC3339_BYTES_MAX, Sequence, Timestamp};
 use crate::wire::text::{push_string, push_unsigned};
 
 use super::bulk::{NameResult, RESULT_BYTES};
@@ -58,7 +58,7 @@ pub fn write(out: &mut Vec<u8>, asked: &Asked, answer: &Answer, settings: &Setti
             Status::Ok
         }
         Answer::Rejected(fault) => line.error(fault.code, Some(&fault.detail)),
-        Answer::Names(results) => line.names(results),
+        Answer::Names(results) => line.names(results.iter().copied()),
     };
     line.end();
     status
@@ -72,15 +72,16 @@ pub fn write_outcome(out: &mut Vec<u8>, asked: &Asked, outcome: &Outcome) -> Sta
     status
 }
 
-/// Writes the answer to a VERIFY of an entity whose kind is no extension: the same line as [`write()`] gives for it.
-pub fn write_found(out: &mut Vec<u8>, id: Option<&Id>, found: Found) -> Status {
+/// Writes the answer to a VERIFY of an entity whose kind is no extension: the same line as [`write()`] gives for it. `day` is
+/// that of the answer before, or any.
+pub fn write_found(out: &mut Vec<u8>, id: Option<&Id>, found: Found, day: &mut Day) -> Status {
     // Room for the longest id that is a number; a longer one finds its own.
     out.reserve(FOUND_BYTES_MAX);
     let mut line = Line::begin(out, id);
     let status = match found {
         Found::Registered { kind, last_updated } => {
             line.out.extend_from_slice(registered_line(kind));
-            line.fill_time(TIME_FROM_END, last_updated);
+            line.fill_time(TIME_FROM_END, last_updated, day);
             Status::Ok
         }
         Found::Nothing => {
@@ -117,6 +118,7 @@ pub fn estimated_bytes(answer: &Answer) -> usize {
 pub fn estimated_bytes_of(outcome: &Outcome) -> usize {
     match outcome {
         Outcome::Audited(page) => page_bytes(page),
+        Outcome::VerifiedMany(part) => SHORT + part.len() * RESULT_BYTES,
         _ => SHORT,
     }
 }
@@ -145,11 +147,14 @@ macro_rules! registered_lines {
 /// In the order of [`KindCode`].
 static REGISTERED_LINES: [&str; 8] =
     registered_lines!["domain" "ip" "network" "asn" "email" "url" "userid" "organization"];
-/// The same for a name of a bulk lookup.
-const REGISTERED_NAME: &str = r#"{"status":200,"verified":true,"last_updated":"0000-00-00T00:00:00Z""#;
-const UNVERIFIED_NAME: &str = r#"{"status":200,"verified":false,"last_updated":"0000-00-00T00:00:00Z""#;
 /// How far before the end of such a line its time begins.
 const TIME_FROM_END: usize = 21;
+/// What stands in the answer to a bulk lookup for one of its names, with room for the time.
+const REGISTERED_NAME: &[u8; 69] = br#"{"status":200,"verified":true,"last_updated":"0000-00-00T00:00:00Z"},"#;
+const UNVERIFIED_NAME: &[u8; 70] = br#"{"status":200,"verified":false,"last_updated":"0000-00-00T00:00:00Z"},"#;
+const NOT_REGISTERED_NAME: &[u8; 32] = br#"{"status":404,"verified":false},"#;
+/// How far before the end of these their time begins.
+const NAME_TIME_FROM_END: usize = TIME_FROM_END + 2;
 
 fn registered_line(kind: KindCode) -> &'static [u8] {
     let line = usize::from(kind.number()).checked_sub(1).and_then(|place| REGISTERED_LINES.get(place));
@@ -258,8 +263,7 @@ impl<'a> Line<'a> {
             },
             // And these are a list.
             Outcome::VerifiedMany(part) | Outcome::VerifiedEach(part) => {
-                let results: Vec<_> = part.each().iter().map(|lookup| NameResult::from(lookup.found)).collect();
-                self.names(&results)
+                self.names(part.each().iter().map(|lookup| NameResult::from(lookup.found)))
             }
             Outcome::Audited(page) => self.audited(page, asked.order),
             Outcome::Refused(refusal) => self.refused(asked.command, *refusal),
@@ -343,46 +347,52 @@ impl<'a> Line<'a> {
         status
     }
 
-    fn names(&mut self, results: &[NameResult]) -> Status {
+    fn names(&mut self, results: impl ExactSizeIterator<Item = NameResult>) -> Status {
         self.out.reserve(results.len() * RESULT_BYTES);
+        let mut day = Day::EPOCH;
         self.status(Status::Ok, "Entities looked up");
         self.name("results");
         self.out.push(b'[');
-        for (at, result) in results.iter().enumerate() {
-            if at > 0 {
-                self.out.push(b',');
-            }
-            self.name_result(*result);
+        for result in results {
+            self.name_result(result, &mut day);
+        }
+        // Behind each stands a comma.
+        if self.out.last() == Some(&b',') {
+            self.out.pop();
         }
         self.out.push(b']');
         Status::Ok
     }
 
-    fn name_result(&mut self, result: NameResult) {
+    /// Writes what came of one name, and a comma.
+    fn name_result(&mut self, result: NameResult, day: &mut Day) {
         match result {
-            NameResult::Registered { verified, last_updated } => {
-                let line = if verified { REGISTERED_NAME } else { UNVERIFIED_NAME };
-                self.out.extend_from_slice(line.as_bytes());
-                self.fill_time(TIME_FROM_END, last_updated);
+            NameResult::Registered { verified: true, last_updated } => {
+                self.out.extend_from_slice(REGISTERED_NAME);
+                self.fill_time(NAME_TIME_FROM_END, last_updated, day);
             }
-            NameResult::NotRegistered => self.out.extend_from_slice(b"{\"status\":404,\"verified\":false"),
+            NameResult::Registered { verified: false, last_updated } => {
+                self.out.extend_from_slice(UNVERIFIED_NAME);
+                self.fill_time(NAME_TIME_FROM_END, last_updated, day);
+            }
+            NameResult::NotRegistered => self.out.extend_from_slice(NOT_REGISTERED_NAME),
             NameResult::Bad(why) => {
                 self.out.extend_from_slice(b"{\"status\":");
                 push_unsigned(self.out, u64::from(why.code().status().code()));
                 self.text("error", why.code().as_str());
                 self.text("detail", &format!("entity: {why}"));
+                self.out.extend_from_slice(b"},");
             }
             // No answer is written before every name has its result.
-            NameResult::Missing => self.out.extend_from_slice(b"{\"status\":500,\"error\":\"storage_failed\""),
+            NameResult::Missing => self.out.extend_from_slice(br#"{"status":500,"error":"storage_failed"},"#),
         }
-        self.out.push(b'}');
     }
 
     /// Writes a time over the one that begins so many bytes before the end.
-    fn fill_time(&mut self, from_end: usize, time: Timestamp) {
+    fn fill_time(&mut self, from_end: usize, time: Timestamp, day: &mut Day) {
         let begin = self.out.len().saturating_sub(from_end);
         if let Some(place) = self.out.get_mut(begin..).and_then(|rest| rest.first_chunk_mut()) {
-            *place = time.rfc3339_s();
+            day.write(time, place);
         }
     }
 

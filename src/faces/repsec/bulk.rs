@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::domain::{Found, Lookups};
+use crate::domain::{Found, Lookup, Lookups};
 use crate::types::{EntityError, Timestamp};
 
 use super::status::ErrorCode;
@@ -64,31 +64,50 @@ pub enum NameResult {
 /// The results of one bulk lookup, in the order of its names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Gathering {
+    /// How many names there are.
+    names: usize,
+    /// Their results; none before one of them is known.
     results: Vec<NameResult>,
     missing: usize,
 }
 
 impl Gathering {
-    /// Begins with what is known before the store was asked: [`NameResult::Missing`] for all good names.
-    pub fn new(results: Vec<NameResult>) -> Gathering {
-        let missing = results.iter().filter(|result| **result == NameResult::Missing).count();
-        Gathering { results, missing }
+    /// Begins with so many names, of which these are bad in themselves; the store is asked for all others.
+    pub fn new(names: usize, bad: impl IntoIterator<Item = (usize, BadName)>) -> Gathering {
+        let mut gathering = Gathering { names, results: Vec::new(), missing: names };
+        bad.into_iter().for_each(|(place, why)| gathering.note(place, NameResult::Bad(why)));
+        gathering
+    }
+
+    /// Whether this part is the store's answer about all of the names, in their order, and nothing else is known of them:
+    /// then it is the answer as it is.
+    pub fn is_all_in(&self, part: &Lookups) -> bool {
+        let in_order = |(lookup, place): (&Lookup, u32)| lookup.place == place;
+        self.missing == self.names && part.len() == self.names && part.each().iter().zip(0..).all(in_order)
     }
 
     /// Takes the store's answer about some of the names. Positions that are unknown or answered are ignored.
     pub fn fill(&mut self, part: &Lookups) {
         for lookup in part.each() {
-            let place = usize::try_from(lookup.place).ok().and_then(|position| self.results.get_mut(position));
-            if let Some(place @ NameResult::Missing) = place {
-                *place = NameResult::from(lookup.found);
-                self.missing -= 1;
+            if let Ok(place) = usize::try_from(lookup.place) {
+                self.note(place, NameResult::from(lookup.found));
             }
+        }
+    }
+
+    fn note(&mut self, place: usize, result: NameResult) {
+        if self.results.is_empty() {
+            self.results = vec![NameResult::Missing; self.names];
+        }
+        if let Some(known @ NameResult::Missing) = self.results.get_mut(place) {
+            *known = result;
+            self.missing -= 1;
         }
     }
 
     /// Roughly how many bytes the answer will have, and what is kept for it has.
     pub fn weight_bytes(&self) -> usize {
-        self.results.len() * RESULT_BYTES
+        self.names * RESULT_BYTES
     }
 
     /// Whether every name has its result.
@@ -96,7 +115,7 @@ impl Gathering {
         self.missing == 0
     }
 
-    /// The results.
+    /// The results, once they are complete.
     pub fn into_results(self) -> Vec<NameResult> {
         self.results
     }
@@ -129,8 +148,7 @@ mod tests {
             order in Just([0, 1, 2, 3, 4]).prop_shuffle(),
         ) {
             // Owner 4 stands for names that are bad in themselves.
-            let bad = NameResult::Bad(BadName::NoText);
-            let known = owners.iter().map(|owner| if *owner == 4 { bad } else { NameResult::Missing }).collect();
+            let bad = owners.iter().enumerate().filter(|(_, owner)| **owner == 4).map(|(at, _)| (at, BadName::NoText));
             let answer = |at: usize| {
                 let last_updated = Timestamp::from_unix_s(u64::try_from(at).unwrap());
                 let registered = Found::Registered { kind: KindCode::new(1), last_updated };
@@ -142,13 +160,19 @@ mod tests {
                 part.each_mut().1.iter_mut().zip(found).for_each(|(lookup, (_, found))| lookup.found = found);
                 part
             };
-            let mut gathering = Gathering::new(known);
+            let mut gathering = Gathering::new(owners.len(), bad);
             for owner in order.into_iter().filter(|owner| *owner != 4) {
                 prop_assert_eq!(gathering.is_complete(), !owners.iter().enumerate().any(|(at, _)| {
-                    gathering.results[at] == NameResult::Missing
+                    gathering.results.get(at).is_none_or(|result| *result == NameResult::Missing)
                 }));
                 let part: Vec<_> = owners.iter().enumerate().filter(|(_, other)| **other == owner)
                     .map(|(at, _)| (u32::try_from(at).unwrap(), answer(at))).collect();
+                let alone = part.len() == owners.len();
+                prop_assert_eq!(gathering.is_all_in(&part_of(part.clone())), alone);
+                if alone && part.len() > 1 {
+                    prop_assert!(!gathering.is_all_in(&part_of(part[1..].to_vec())));
+                    prop_assert!(!gathering.is_all_in(&part_of(part.iter().rev().copied().collect())));
+                }
                 gathering.fill(&part_of(part.clone()));
                 // A part that comes again, and one from nowhere, change nothing.
                 gathering.fill(&part_of(part.into_iter().map(|(at, _)| (at, Found::Nothing)).collect()));
@@ -156,7 +180,7 @@ mod tests {
             }
             prop_assert!(gathering.is_complete());
             for (at, (result, owner)) in gathering.into_results().into_iter().zip(owners).enumerate() {
-                let expected = if owner == 4 { bad } else { NameResult::from(answer(at)) };
+                let expected = if owner == 4 { NameResult::Bad(BadName::NoText) } else { NameResult::from(answer(at)) };
                 prop_assert_eq!(result, expected);
             }
         }

@@ -10,7 +10,7 @@ use crate::wire::flat::{self, Flat};
 use crate::wire::json::{Number, Value};
 use crate::wire::shape::{Shape, Spelled};
 
-use super::bulk::{BadName, Gathering, NameResult};
+use super::bulk::{BadName, Gathering};
 use super::id::Id;
 use super::settings::Settings;
 
@@ -98,24 +98,27 @@ pub fn read_one(
 /// none, some may have been added.
 pub fn read_many(line: &[u8], lookups: &mut Lookups, settings: &Settings) -> Option<(Option<Id>, Gathering)> {
     let mut members = Members::default();
-    let mut results = Vec::new();
+    let (mut names, mut bad) = (0, Vec::new());
     let element = |member: &[u8], text: &[u8], first: bool| {
-        if member != b"entities" || first != results.is_empty() || results.len() >= settings.limits.bulk_entities_max {
+        if member != b"entities" || first != (names == 0) || names >= settings.limits.bulk_entities_max {
             return false;
         }
         if first {
-            results.reserve((line.len() / NAME_BYTES).min(settings.limits.bulk_entities_max));
+            lookups.reserve((line.len() / NAME_BYTES).min(settings.limits.bulk_entities_max), line.len());
         }
-        let place = u32::try_from(results.len()).unwrap_or(u32::MAX);
+        let place = u32::try_from(names).unwrap_or(u32::MAX);
         let read = name(text, settings, |hash, name| lookups.push(place, hash, name));
-        results.extend(read.map(|read| read.map_or_else(NameResult::Bad, |()| NameResult::Missing)));
+        if let Some(Err(why)) = read {
+            bad.push((names, why));
+        }
+        names += 1;
         read.is_some()
     };
     let end = flat::read_with_lists(line, line.len(), |name, value| members.take(name, value), element)?;
-    if !members.verify || members.entity.is_some() || results.is_empty() || end != line.len() {
+    if !members.verify || members.entity.is_some() || names == 0 || end != line.len() {
         return None;
     }
-    Some((members.id()?, Gathering::new(results)))
+    Some((members.id()?, Gathering::new(names, bad)))
 }
 
 /// Brings a name into its canonical form. `None` for what is not even a text.

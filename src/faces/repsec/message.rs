@@ -12,7 +12,7 @@ use crate::wire::canonical;
 use crate::wire::flat;
 use crate::wire::json::{Array, Parser, Value};
 
-use super::bulk::{BadName, Gathering, NameResult};
+use super::bulk::{BadName, Gathering};
 use super::cursor;
 use super::id::Id;
 use super::members::{Member, Members};
@@ -417,17 +417,14 @@ impl Members<'_> {
 /// Separates good names from bad ones, so that one bad name does not fail the others.
 fn many(names: Array<'_>, kind: Option<&Kind>, principal: &Principal, settings: &Settings) -> (Lookups, Gathering) {
     let mut lookups = Lookups::new(principal.clone());
-    let mut results = Vec::with_capacity(names.len());
-    for (position, value) in (0_u32..).zip(names.elements()) {
-        results.push(match named(value, kind, settings) {
-            Ok(subject) => {
-                lookups.push(position, subject.hash, subject.entity.as_str().as_bytes());
-                NameResult::Missing
-            }
-            Err(why) => NameResult::Bad(why),
-        });
+    let mut bad = Vec::new();
+    for ((place, position), value) in (0_u32..).zip(0..).zip(names.elements()) {
+        match named(value, kind, settings) {
+            Ok(subject) => lookups.push(place, subject.hash, subject.entity.as_str().as_bytes()),
+            Err(why) => bad.push((position, why)),
+        }
     }
-    (lookups, Gathering::new(results))
+    (lookups, Gathering::new(names.len(), bad))
 }
 
 #[inline(always)]

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::domain::{Asked, Changed, Changes, Command, Found, Lookups, Order, Outcome, Unavailable, Verified};
 use crate::faces::{Face, Record, Step};
-use crate::types::{KindCode, Principal, Timestamp};
+use crate::types::{Day, KindCode, Principal, Timestamp};
 use crate::wire::Malformed;
 use crate::wire::frame::{Scan, Scanner};
 use crate::wire::json::Parser;
@@ -467,7 +467,7 @@ impl Face for Session {
                 slot.state = answered;
                 return;
             }
-            (State::Gathering(mut gathering), Outcome::VerifiedMany(part)) => {
+            (State::Gathering(mut gathering), Outcome::VerifiedMany(part)) if !gathering.is_all_in(&part) => {
                 gathering.fill(&part);
                 gathered(gathering)
             }
@@ -480,11 +480,12 @@ impl Face for Session {
 
     fn take_output(&mut self, out: &mut Vec<u8>) {
         let enough = out.len().saturating_add(OUTPUT_BYTES);
+        let mut day = Day::EPOCH;
         while out.len() < enough
             && let Some(Slot { asked, entity, state, weight_bytes }) = self.slots.front()
         {
             let (status, changed) = match state {
-                State::Found(found) => (answer::write_found(out, asked.id.as_ref(), *found), false),
+                State::Found(found) => (answer::write_found(out, asked.id.as_ref(), *found, &mut day), false),
                 State::Changed(changes, at) => match changes.each().get(*at) {
                     Some(change) => {
                         let happened = matches!(change.changed, Changed::Happened { replayed: false, .. });

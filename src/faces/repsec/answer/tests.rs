@@ -100,9 +100,9 @@ proptest! {
             (Found::Nothing, Outcome::Refused(Refusal::NotRegistered)),
             (Found::Unavailable(Unavailable::Failed), Outcome::Unavailable(Unavailable::Failed)),
         ] {
-            let (mut quick, mut plain) = (Vec::new(), Vec::new());
+            let (mut quick, mut plain, mut day) = (Vec::new(), Vec::new(), Day::EPOCH);
             let asked = Asked { id: id.clone(), command: CommandKind::Verify, order: Order::Ascending };
-            let status = write_found(&mut quick, id.as_ref(), found);
+            let status = write_found(&mut quick, id.as_ref(), found, &mut day);
             prop_assert_eq!(write_outcome(&mut plain, &asked, &outcome), status);
             prop_assert_eq!(quick, plain);
         }

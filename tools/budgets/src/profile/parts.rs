@@ -90,7 +90,7 @@ impl Part {
 }
 
 /// Our own modules, by path below `src`.
-const MODULES: [(&str, Part); 35] = [
+const MODULES: [(&str, Part); 36] = [
     ("domain", Part::Engine),
     ("engine", Part::Engine),
     ("faces", Part::Session),
@@ -117,6 +117,7 @@ const MODULES: [(&str, Part); 35] = [
     ("types/nonce", Part::Engine),
     ("types/principal", Part::Engine),
     ("types/sequence", Part::Engine),
+    ("types/sip", Part::Name),
     ("types/time", Part::Engine),
     ("wire", Part::Reading),
     ("wire/canonical", Part::Reading),
