@@ -68,12 +68,10 @@ impl Changes {
         attributes: Option<&str>,
         once: Option<OnceRef<'_>>,
     ) {
-        let mut ends = [offset(self.texts.len()); 4];
-        let parts = [name, attributes.unwrap_or_default(), once.map_or("", |once| once.nonce)];
-        for (end, part) in ends.iter_mut().skip(1).zip(parts) {
-            self.texts.push_str(part);
-            *end = offset(self.texts.len());
-        }
+        let begin = offset(self.texts.len());
+        let name_end = self.add_text(name);
+        let attributes_end = self.add_text(attributes.unwrap_or_default());
+        let nonce_end = self.add_text(once.map_or("", |once| once.nonce));
         self.each.push(AskedChange {
             hash,
             place,
@@ -81,8 +79,15 @@ impl Changes {
             kind,
             begins: attributes.is_some(),
             made: once.map_or(Timestamp::ZERO, |once| once.made),
-            texts: ends,
+            texts: [begin, name_end, attributes_end, nonce_end],
         });
+    }
+
+    /// Adds a text behind the others, and says where it ends.
+    #[inline]
+    fn add_text(&mut self, text: &str) -> u32 {
+        self.texts.push_str(text);
+        offset(self.texts.len())
     }
 
     /// How many there are.
@@ -182,7 +187,8 @@ impl AskedChange {
         self.begins
     }
 
-    #[inline]
+    // Inlined, so that it is not put together to be taken apart.
+    #[inline(always)]
     fn asked<'a>(&self, principal: &'a str, texts: &'a str) -> ChangeRef<'a> {
         let [name, attributes, nonce, _] = self.texts;
         ChangeRef {
@@ -195,14 +201,14 @@ impl AskedChange {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn once<'a>(&self, texts: &'a str) -> Option<OnceRef<'a>> {
         let [.., nonce, end] = self.texts;
         (nonce < end).then(|| OnceRef { made: self.made, nonce: text(texts, nonce, end) })
     }
 }
 
-#[inline]
+#[inline(always)]
 fn text(texts: &str, begin: u32, end: u32) -> &str {
     texts.get(begin as usize..end as usize).unwrap_or_default()
 }

@@ -252,7 +252,8 @@ impl<T: Copy> Engine<T> {
 
     fn one(&mut self, now: Timestamp, tag: T, request: Request, nonce: Option<u128>, effects: &mut impl Effects<T>) {
         if let Some(asked) = request.change() {
-            let (changed, depends_on) = self.change(now, &asked, nonce, effects);
+            let mut changed = Changed::Undecided;
+            let depends_on = self.change(now, &asked, nonce, &mut changed, effects);
             return self.answer(tag, depends_on, outcome_of(request.command, changed), effects);
         }
         let subject = request.command.subject();
@@ -289,9 +290,7 @@ impl<T: Copy> Engine<T> {
     ) {
         let mut last = Sequence::ZERO;
         for ((asked, noted), nonce) in changes.each_mut().zip(nonces) {
-            let (changed, depends_on) = self.change(now, &asked, nonce, effects);
-            *noted = changed;
-            last = last.max(depends_on);
+            last = last.max(self.change(now, &asked, nonce, noted, effects));
         }
         if last > self.durable {
             changes.keep_names();
@@ -299,15 +298,16 @@ impl<T: Copy> Engine<T> {
         self.answer(tag, last, Outcome::Changed(changes), effects);
     }
 
-    /// Decides a change and has it happen, if it does. What came of it may be told when the event is durable that stands
-    /// beside it.
+    /// Decides a change and has it happen, if it does. What is noted to have come of it may be told when the event is
+    /// durable that it returns.
     fn change(
         &mut self,
         now: Timestamp,
         asked: &ChangeRef<'_>,
         nonce: Option<u128>,
+        noted: &mut Changed,
         effects: &mut impl Effects<T>,
-    ) -> (Changed, Sequence) {
+    ) -> Sequence {
         let what = match asked.attributes {
             Some(attributes) => Repeatable::Registers(self.table.key().fingerprint(attributes)),
             None => Repeatable::Removes,
@@ -319,11 +319,15 @@ impl<T: Copy> Engine<T> {
         let take = || refusal.is_none().then(|| self.sequencer.take(now));
         let taken = match self.claim(now, asked, nonce, what, take) {
             Ok(taken) => taken,
-            Err(ended) => return ended,
+            Err((changed, depends_on)) => {
+                *noted = changed;
+                return depends_on;
+            }
         };
         let Some((sequence, time)) = taken else {
             // It takes no place only where it is refused.
-            return (refusal.map_or(Changed::Undecided, Changed::Refused), saw);
+            *noted = refusal.map_or(Changed::Undecided, Changed::Refused);
+            return saw;
         };
         // A removal names no kind: the entity keeps the one that it was registered as.
         let kind = match (asked.attributes, standing) {
@@ -334,7 +338,8 @@ impl<T: Copy> Engine<T> {
         effects.append(hash, &EventRef { sequence, time, principal, once, entity, kind: &kind, attributes });
         let began = attributes.map(|_| (principal, what.attributes()));
         self.table.put_at(position, hash, entity, &standing_after(sequence, time, kind, began));
-        (Changed::Happened { sequence, time, replayed: false }, sequence)
+        *noted = Changed::Happened { sequence, time, replayed: false };
+        sequence
     }
 
     /// Has a change take its place in the log, if it takes one, and claims its nonce if it has one. `Err`: it ends here, and

@@ -45,6 +45,7 @@ pub struct Part<'a> {
 impl Encoded {
     /// Adds an event. One that cannot be encoded takes all before it along: they are empty then, which the committer
     /// refuses, and that ends all writing (P7).
+    #[inline]
     pub fn push(&mut self, hash: EntityHash, event: &EventRef<'_>) {
         if encode_event(event, &mut self.bytes).is_err() {
             self.bytes.clear();

@@ -115,7 +115,9 @@ impl Current {
         self.put_at(self.position(hash, name), hash, name, standing);
     }
 
-    /// Does what [`put`](Self::put) does, for an entity that has this position.
+    /// Does what [`put`](Self::put) does, for an entity that has this position. Inlined, so that the standing is taken apart
+    /// where it is made.
+    #[inline(always)]
     pub fn put_at(&mut self, position: Position, hash: EntityHash, name: &str, standing: &Standing<'_>) {
         let state = State {
             kind: self.code_of(&standing.kind),

@@ -89,6 +89,7 @@ struct Doing<'a> {
 }
 
 impl Effects<Tag> for Doing<'_> {
+    #[inline]
     fn append(&mut self, hash: EntityHash, event: &EventRef<'_>) {
         if self.events.is_empty() {
             self.events = self.core.begin_events();

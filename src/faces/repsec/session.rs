@@ -197,8 +197,7 @@ impl Session {
         })?;
         self.scanner.accept(begin..begin + length);
         self.malformed_in_a_row = 0;
-        let asked = answer::Asked { id, command: CommandKind::Verify, order: Order::default() };
-        self.slots.push_back(Slot { asked, entity, state: State::Waiting, weight_bytes: 0 });
+        self.add_slot(id, CommandKind::Verify, entity);
         Some(())
     }
 
@@ -216,9 +215,21 @@ impl Session {
             .change(slot, |place, changes| self.known.read_change(bytes, len, &self.settings, place, changes))?;
         self.scanner.accept(begin..begin + length);
         self.malformed_in_a_row = 0;
-        let asked = answer::Asked { id, command, order: Order::default() };
-        self.slots.push_back(Slot { asked, entity, state: State::Waiting, weight_bytes: 0 });
+        self.add_slot(id, command, entity);
         Some(())
+    }
+
+    /// Appends a slot for what the store will say.
+    #[inline(always)]
+    fn add_slot(&mut self, id: Option<Id>, command: CommandKind, entity: u64) {
+        // What is known is written where it stays. A slot that is put together elsewhere is read there in wider pieces than it
+        // was written in, for which a processor waits until all that was written before is in its cache.
+        self.slots.push_back(Slot::EMPTY);
+        if let Some(slot) = self.slots.back_mut() {
+            slot.asked.id = id;
+            slot.asked.command = command;
+            slot.entity = entity;
+        }
     }
 
     /// Reads one message, and answers it or says what to ask.
@@ -414,6 +425,14 @@ impl State {
 }
 
 impl Slot {
+    /// Of a message of which nothing is known.
+    const EMPTY: Slot = Slot {
+        asked: answer::Asked { id: None, command: CommandKind::Unknown, order: Order::Ascending },
+        entity: 0,
+        state: State::Waiting,
+        weight_bytes: 0,
+    };
+
     fn waits(&self) -> bool {
         matches!(self.state, State::Waiting | State::Gathering(_))
     }

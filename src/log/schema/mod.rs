@@ -84,6 +84,7 @@ impl<'a> StoredEvent<'a> {
 ///
 /// # Errors
 /// When the memory for it cannot be had.
+#[inline]
 pub fn encode_event(event: &EventRef<'_>, into: &mut Vec<u8>) -> Result<(), Malformed> {
     v1::encode(event, into)
 }

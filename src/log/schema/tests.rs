@@ -18,6 +18,12 @@ fn decode_event(bytes: &[u8]) -> Result<Event, Malformed> {
 }
 
 proptest! {
+    /// What is written by place is what rkyv writes.
+    #[test]
+    fn writing_agrees_with_rkyv(event in events()) {
+        prop_assert_eq!(encoded(&event), v1::encode_by_rkyv(&EventRef::from(&event)));
+    }
+
     /// What is read by place is what rkyv reads, and rkyv refuses nothing of it.
     #[test]
     fn reading_agrees_with_rkyv(event in events(), at: prop::sample::Index, bit in 0..9_u32) {
