@@ -1,7 +1,7 @@
 //! SipHash of texts that are there as a whole (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012).
 //!
 //! Our own because two of these functions run for every name and every nonce, and a library's, made for texts that come in
-//! parts, takes a third more instructions; tests hold it to that library for texts of every length.
+//! parts, takes nearly a third more instructions; tests hold it to that library for texts of every length.
 //!
 //! May use: nothing. Never: a decision what is hashed, or with which key.
 

@@ -83,7 +83,7 @@ impl<'a> StoredEvent<'a> {
 /// Appends the stored form of an event.
 ///
 /// # Errors
-/// When the memory for it cannot be had.
+/// When its texts have more than 1 GiB.
 #[inline]
 pub fn encode_event(event: &EventRef<'_>, into: &mut Vec<u8>) -> Result<(), Malformed> {
     v1::encode(event, into)

@@ -75,8 +75,9 @@ const _: () = assert!(align_of::<ArchivedEventV1<'static>>() == 1);
 pub(super) fn encode(event: &EventRef<'_>, into: &mut Vec<u8>) -> Result<(), Malformed> {
     let Parts { texts, sequence, time_ms, change, kind, made_ms } = Parts::of(event);
     let texts_bytes: usize = texts.iter().map(|text| text.len()).sum();
+    let too_long = Malformed("an event is too long");
     if texts_bytes > TEXTS_BYTES_MAX {
-        return Err(Malformed("an event is too long"));
+        return Err(too_long);
     }
     into.reserve(texts_bytes + FIXED_BYTES);
     for text in texts {
@@ -84,7 +85,7 @@ pub(super) fn encode(event: &EventRef<'_>, into: &mut Vec<u8>) -> Result<(), Mal
     }
     let begin = into.len();
     into.resize(begin + FIXED_BYTES, 0);
-    let Some(fixed) = into.last_chunk_mut::<FIXED_BYTES>() else { return Ok(()) };
+    let fixed = into.last_chunk_mut::<FIXED_BYTES>().ok_or(too_long)?;
     let (places, rest) = fixed.split_at_mut(8 * TEXTS);
     let (mut at, mut place_at) = (0, texts_bytes);
     for (place, text) in places.as_chunks_mut().0.iter_mut().zip(texts) {
