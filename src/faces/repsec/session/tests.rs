@@ -352,6 +352,34 @@ fn what_comes_twice_or_for_nobody_is_ignored() {
     assert_eq!(session.unsent_bytes(), 0);
 }
 
+/// Whether the store answers all names of a bulk lookup at once or in parts, the answer is the same, and weighs as much while
+/// it waits to be sent.
+#[test]
+fn parts_make_the_answer_of_the_whole() {
+    let told = |parts: &[&[u32]]| {
+        let mut session = session();
+        session.receive(b"{\"command\":\"VERIFY\",\"entities\":[\"a.example\",\"b.example\",\"c.example\"]}");
+        let slot = session.next(NOW).unwrap().slot;
+        for part in parts {
+            assert!(!session.output_ready());
+            let mut part = nothing_at(part);
+            for lookup in part.each_mut().1.iter_mut().filter(|lookup| lookup.place > 0) {
+                lookup.found = Found::Registered { kind: KindCode::new(1), last_updated: NOW };
+            }
+            session.complete(slot, Outcome::VerifiedMany(part));
+        }
+        let (weight_bytes, mut out) = (session.unsent_bytes(), Vec::new());
+        session.take_output(&mut out);
+        assert!(weight_bytes >= out.len() && session.unsent_bytes() == 0);
+        (weight_bytes, String::from_utf8(out).unwrap())
+    };
+    let whole = told(&[&[0, 1, 2]]);
+    let parts: [&[&[u32]]; 3] = [&[&[0], &[1, 2]], &[&[2], &[0, 1]], &[&[1, 0, 2]]];
+    for parts in parts {
+        assert_eq!(told(parts), whole, "{parts:?}");
+    }
+}
+
 #[test]
 fn a_cut_message_is_never_executed() {
     let mut session = session();
